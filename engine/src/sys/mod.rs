@@ -1,0 +1,4 @@
+//! The outside world behind small traits: disk, clock.
+
+pub mod clock;
+pub mod disk;
