@@ -39,8 +39,10 @@ pub enum Error {
     /// The group failed while being made durable: it may or may not be there after a restart.
     #[error("the write may or may not be durable; try again after a restart")]
     OutcomeUnknown,
-    /// Damage in the log hit this account: read-only until `mailcask repair`.
-    #[error("account {0} is read-only because of damage; run `mailcask repair`")]
+    /// Damage in the log hit this account: what is there can be read and exported, nothing is written.
+    #[error(
+        "account {0} is read-only because of damage in the log; run `mailcask check` and export its mail"
+    )]
     AccountReadOnly(AccountId),
     /// A stored message fails its checksum or digest. Others are served.
     #[error("message {message} is damaged ({what}); run `mailcask check --deep`")]

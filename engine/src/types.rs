@@ -5,6 +5,11 @@
 //! - `MessageNo` is the only reference to a stored message; no offset is known above `log/`.
 //! - Everything here is plain data: no I/O, no clock, no lock.
 
+pub mod civil;
+mod uid_set;
+
+pub use uid_set::UidSet;
+
 use serde::{Deserialize, Serialize};
 use std::fmt;
 

@@ -2,7 +2,7 @@
 //! excepted), and the real implementation of it.
 //!
 //! Laws
-//! - Only this file opens files. A disaster is another implementation of the trait (`sys/sim.rs`).
+//! - Only `sys/` opens files (`sys/real.rs`). A disaster is another implementation of the trait (`sys/sim/`).
 //! - A write is durable only after `sync_data` on its file; a new, renamed or removed name only
 //!   after `sync_dir` on its folder.
 //! - Paths are given whole; the trait knows nothing of the store's layout.
@@ -46,10 +46,4 @@ pub trait Disk: Send + Sync + 'static {
     fn is_real(&self) -> bool;
 }
 
-/// Identifies this boot of the machine; empty when the system does not tell.
-#[must_use]
-pub fn boot_id() -> String {
-    std::fs::read_to_string("/proc/sys/kernel/random/boot_id")
-        .map(|s| s.trim().to_owned())
-        .unwrap_or_default()
-}
+pub use super::real::{RealDisk, boot_id};

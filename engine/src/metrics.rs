@@ -1,0 +1,79 @@
+//! Counters of the running store, for `stats` and for a metrics exporter.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+#[derive(Debug, Default)]
+pub struct Metrics {
+    groups: AtomicU64,
+    groups_failed: AtomicU64,
+    log_bytes: AtomicU64,
+    deliveries: AtomicU64,
+    duplicate_deliveries: AtomicU64,
+    checkpoints: AtomicU64,
+    snapshots: AtomicU64,
+    segments_compacted: AtomicU64,
+}
+
+/// The counters at one moment, since the store was opened.
+#[derive(Debug, Clone, Default, serde::Serialize, serde::Deserialize)]
+pub struct Counts {
+    pub groups: u64,
+    pub groups_failed: u64,
+    /// Bytes of the groups written.
+    pub log_bytes: u64,
+    pub deliveries: u64,
+    /// Answered 250 without a second copy: an MTA had lost the first reply.
+    pub duplicate_deliveries: u64,
+    pub checkpoints: u64,
+    pub snapshots: u64,
+    pub segments_compacted: u64,
+}
+
+fn add(counter: &AtomicU64, by: u64) {
+    counter.fetch_add(by, Ordering::Relaxed);
+}
+
+impl Metrics {
+    pub fn group_written(&self, bytes: u64, is_durable: bool) {
+        add(if is_durable { &self.groups } else { &self.groups_failed }, 1);
+        if is_durable {
+            add(&self.log_bytes, bytes);
+        }
+    }
+
+    #[must_use]
+    pub fn log_bytes(&self) -> u64 {
+        self.log_bytes.load(Ordering::Relaxed)
+    }
+
+    pub fn delivered(&self, is_duplicate: bool) {
+        add(if is_duplicate { &self.duplicate_deliveries } else { &self.deliveries }, 1);
+    }
+
+    pub fn checkpoint_made(&self) {
+        add(&self.checkpoints, 1);
+    }
+
+    pub fn snapshot_made(&self) {
+        add(&self.snapshots, 1);
+    }
+
+    pub fn compacted(&self, segments: u64) {
+        add(&self.segments_compacted, segments);
+    }
+
+    #[must_use]
+    pub fn counts(&self) -> Counts {
+        let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        Counts {
+            groups: read(&self.groups),
+            groups_failed: read(&self.groups_failed),
+            log_bytes: read(&self.log_bytes),
+            deliveries: read(&self.deliveries),
+            duplicate_deliveries: read(&self.duplicate_deliveries),
+            checkpoints: read(&self.checkpoints),
+            snapshots: read(&self.snapshots),
+            segments_compacted: read(&self.segments_compacted),
+        }
+    }
+}
