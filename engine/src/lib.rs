@@ -7,6 +7,7 @@
 
 mod codec;
 pub mod error;
+pub mod log;
 pub mod metrics;
 pub mod sys;
 pub mod types;

@@ -1,0 +1,347 @@
+//! Compaction, file side: cold segments, and the end of segments that hold nothing any more.
+//!
+//! Laws
+//! - A cold segment is written and synced while it does not count; the Relocate record makes it count, and only then do
+//!   readers go there.
+//! - A message is checked against its digest before it is copied. A damaged one is copied as it is, so that it stays
+//!   reported; one whose record cannot be read stops the compaction of its segment.
+//! - A large message stays in its body segment, and only its Body record moves, unless that segment itself is given up.
+//! - A log segment goes only when its transactions are dead. Dropped segments are out of the manifest first and stay
+//!   readable for their grace time.
+
+use super::footer::{Builder, Footer, MessageEntry, TRAILER_BYTES};
+use super::group::{GroupBuilder, padded};
+use super::locations::Location;
+use super::manifest::{Doomed, Segment, State};
+use super::message::{self, Record};
+use super::record::{MessageHead, Relocate};
+use super::segment::{self, HEADER_BYTES, SegmentKind};
+use super::shared::{NewSegment, Shared};
+use super::types::{Room, SegmentInfo, SegmentMessage};
+use super::writer::sealed_segment;
+use crate::error::{Error, Result};
+use crate::types::{AccountId, MessageNo, SegmentId};
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+const WRITE_BYTES: usize = 1 << 20;
+
+/// A cold segment that waits for its Relocate.
+#[derive(Debug, Clone)]
+pub struct ColdSegment {
+    pub id: SegmentId,
+    pub bytes: u64,
+    /// The segments it makes superfluous.
+    pub replaces: Vec<SegmentId>,
+    /// Copied though their bytes fail their checksum or digest.
+    pub damaged: Vec<MessageNo>,
+    pub(super) entries: Arc<Vec<MessageEntry>>,
+}
+
+impl ColdSegment {
+    /// The messages in it, in their order.
+    pub fn messages(&self) -> impl Iterator<Item = MessageNo> + '_ {
+        self.entries.iter().map(|e| e.message)
+    }
+}
+
+/// A cold segment being written.
+struct ColdWriter {
+    new: NewSegment,
+    buffer: Vec<u8>,
+    /// Where the buffer begins in the file.
+    at: u64,
+    footer: Builder,
+    entries: Vec<MessageEntry>,
+}
+
+impl ColdWriter {
+    /// Appends one record (and its blocks).
+    fn push(
+        &mut self,
+        message: MessageNo,
+        body: Option<SegmentId>,
+        accounts: &[AccountId],
+        put: impl FnOnce(&mut Vec<u8>) -> u64,
+    ) -> Result<()> {
+        let place = self.at + self.buffer.len() as u64;
+        let offset = u32::try_from(place).map_err(|_| {
+            Error::Limit("a cold segment holds at most 4 GiB; compact fewer messages at once".to_owned())
+        })?;
+        let stored = put(&mut self.buffer);
+        self.buffer.resize(padded(self.buffer.len() as u64) as usize, 0);
+        let entry =
+            MessageEntry { message, offset, stored_bytes: stored as u32, body, accounts: accounts.to_vec() };
+        self.footer.add_message(&entry);
+        self.entries.push(entry);
+        if self.buffer.len() >= WRITE_BYTES { self.flush() } else { Ok(()) }
+    }
+
+    fn flush(&mut self) -> Result<()> {
+        let written = self.new.file.write_all_at(&self.buffer, self.at);
+        written.map_err(|e| Error::io("writing a cold segment", e))?;
+        self.at += self.buffer.len() as u64;
+        self.buffer.clear();
+        Ok(())
+    }
+}
+
+/// At most the bytes the given messages take in a cold segment.
+fn room_for(shared: &Shared, live: &[(MessageNo, Vec<AccountId>)], replaces: &[SegmentId]) -> Result<u64> {
+    let mut stored: HashMap<MessageNo, u64> = HashMap::new();
+    for id in replaces {
+        stored.extend(segment_messages(shared, *id)?.into_iter().map(|m| (m.message, m.stored_bytes)));
+    }
+    let each = |(message, accounts): &(MessageNo, Vec<AccountId>)| {
+        stored.get(message).copied().unwrap_or(0) + 160 + 14 * accounts.len() as u64
+    };
+    Ok(live.iter().map(each).sum::<u64>() + (HEADER_BYTES + TRAILER_BYTES) as u64)
+}
+
+/// Copies the live messages, in the order given, to a new cold segment that does not count yet.
+pub(super) fn write_cold(
+    shared: &Shared,
+    live: &[(MessageNo, Vec<AccountId>)],
+    replaces: &[SegmentId],
+) -> Result<ColdSegment> {
+    shared.check_writable()?;
+    let room_bytes = room_for(shared, live, replaces)?;
+    let new = shared.create_segment(SegmentKind::Cold, Some(room_bytes), Room::Compaction)?;
+    let id = new.id;
+    let written = fill(shared, new, live, replaces);
+    if written.is_err() {
+        shared.files.forget(id);
+        let _ = shared.disk.remove_file(&segment::path(&shared.dir, SegmentKind::Cold, id));
+    }
+    written
+}
+
+fn fill(
+    shared: &Shared,
+    new: NewSegment,
+    live: &[(MessageNo, Vec<AccountId>)],
+    replaces: &[SegmentId],
+) -> Result<ColdSegment> {
+    let mut out = ColdWriter {
+        new,
+        buffer: Vec::new(),
+        at: HEADER_BYTES as u64,
+        footer: Builder::default(),
+        entries: Vec::new(),
+    };
+    let mut damaged = Vec::new();
+    for (message, accounts) in live {
+        if !copy(shared, &mut out, *message, accounts, replaces)? {
+            damaged.push(*message);
+        }
+    }
+    out.flush()?;
+    let (id, at) = (out.new.id, out.at);
+    out.footer.note_time(shared.clock.now_ms());
+    let at32 =
+        u32::try_from(at).map_err(|_| Error::Limit("a cold segment holds at most 4 GiB".to_owned()))?;
+    let footer = out.footer.encode(shared.store_id, id, at32);
+    let bytes = at + footer.len() as u64;
+    let file = &out.new.file;
+    let write = || {
+        file.write_all_at(&footer, at)?;
+        file.truncate(bytes)
+    };
+    write().map_err(|e| Error::io("writing a cold segment", e))?;
+    if let Err(e) = file.sync_data() {
+        shared.poison(&e);
+        return Err(Error::io("syncing a cold segment", e));
+    }
+    let totals = out.footer.totals();
+    let listed = Segment { state: State::Pending, ..sealed_segment(SegmentKind::Cold, bytes, totals) };
+    shared.update_manifest(|m| {
+        m.segments.insert(id, listed);
+    })?;
+    let entries = Arc::new(out.entries);
+    shared.pending_cold.lock().insert(id, Arc::clone(&entries));
+    Ok(ColdSegment { id, bytes, replaces: replaces.to_vec(), damaged, entries })
+}
+
+/// Copies one message; false when it is damaged.
+fn copy(
+    shared: &Shared,
+    out: &mut ColdWriter,
+    message: MessageNo,
+    accounts: &[AccountId],
+    replaces: &[SegmentId],
+) -> Result<bool> {
+    let at = shared.locations.get(message).ok_or(Error::NoSuchMessage)?;
+    let stored = match message::record_at(shared, message, at)? {
+        Record::Body(body) if !replaces.contains(&body.segment) => {
+            let body = super::record::Body { accounts: accounts.to_vec(), ..body };
+            let stored_bytes = u64::from(body.stored_bytes);
+            out.push(message, Some(body.segment), accounts, |buffer| {
+                body.put(buffer);
+                stored_bytes
+            })?;
+            return Ok(true);
+        }
+        Record::Body(body) => message::open_body(shared, &body)?,
+        Record::Message(stored) => stored,
+    };
+    let blocks = stored.stored_blocks()?;
+    let whole = stored.verify_stored(&blocks).is_ok();
+    let head =
+        MessageHead { message, accounts: accounts.to_vec(), blocks_before: false, ..stored.head().clone() };
+    out.push(message, None, accounts, |buffer| {
+        let before = buffer.len();
+        head.put(buffer);
+        buffer.extend_from_slice(&blocks);
+        (buffer.len() - before) as u64
+    })?;
+    Ok(whole)
+}
+
+impl GroupBuilder {
+    /// Whether a Relocate was pushed.
+    #[must_use]
+    pub fn relocates(&self) -> bool {
+        !self.effects.relocates.is_empty()
+    }
+}
+
+/// The group that holds the Relocate is durable: readers go to the cold segment.
+pub(super) fn apply_relocate(shared: &Shared, relocate: &Relocate) {
+    let left_out: HashSet<MessageNo> = relocate.left_out.iter().copied().collect();
+    let entries = shared.pending_cold.lock().remove(&relocate.cold);
+    for entry in entries.iter().flat_map(|e| e.iter()).filter(|e| !left_out.contains(&e.message)) {
+        let place = Location { segment: relocate.cold, offset: entry.offset };
+        shared.locations.set(entry.message, place);
+    }
+    shared.note_in_manifest(|m| {
+        if let Some(segment) = m.segments.get_mut(&relocate.cold) {
+            segment.state = State::Sealed;
+        }
+    });
+}
+
+/// Takes segments out of the manifest; their files go once the time has come.
+pub(super) fn drop_segments(shared: &Shared, ids: &[SegmentId], not_before_ms: u64) -> Result<()> {
+    let manifest = shared.manifest.load_full();
+    let dead_before = shared.dead_before.load(Ordering::Acquire);
+    for id in ids {
+        let Some(segment) = manifest.segments.get(id) else { continue };
+        let why = match segment.kind {
+            _ if segment.state == State::Open => "it is being written",
+            SegmentKind::Log if segment.last_lsn.0 > dead_before => "its transactions are still needed",
+            SegmentKind::Body if shared.bodies.is_pinned(*id) => "a message in it waits to be committed",
+            _ => continue,
+        };
+        return Err(Error::NotPossible(format!("segment {id} cannot be dropped: {why}")));
+    }
+    shared.update_manifest(|m| {
+        for id in ids {
+            if let Some(segment) = m.segments.remove(id) {
+                m.doomed.insert(*id, Doomed { kind: segment.kind, not_before_ms });
+            }
+        }
+    })?;
+    let mut pending = shared.pending_cold.lock();
+    ids.iter().for_each(|id| drop(pending.remove(id)));
+    drop(pending);
+    sweep(shared)
+}
+
+/// Unlinks dropped segments whose time has come.
+pub(super) fn sweep(shared: &Shared) -> Result<()> {
+    let (manifest, now_ms) = (shared.manifest.load_full(), shared.clock.now_ms());
+    let due: Vec<_> = manifest.doomed.iter().filter(|(_, d)| d.not_before_ms <= now_ms).collect();
+    if due.is_empty() {
+        return Ok(());
+    }
+    shared.update_manifest(|m| m.doomed.retain(|_, d| d.not_before_ms > now_ms))?;
+    for (id, doomed) in due {
+        forget_messages(shared, *id, doomed.kind);
+        shared.files.forget(*id);
+        let path = segment::path(&shared.dir, doomed.kind, *id);
+        if let Err(e) = shared.disk.remove_file(&path) {
+            tracing::warn!(segment = id.0, error = %e, "a dropped segment cannot be removed");
+        }
+    }
+    Ok(())
+}
+
+/// The messages that would still be read from a segment that goes have no place any more.
+fn forget_messages(shared: &Shared, id: SegmentId, kind: SegmentKind) {
+    if kind == SegmentKind::Body {
+        for (message, _) in shared.bodies.named_in(id) {
+            let Some(at) = shared.locations.get(message) else { continue };
+            if let Ok(Record::Body(body)) = message::record_at(shared, message, at)
+                && body.segment == id
+            {
+                shared.locations.clear(message, at);
+            }
+        }
+        shared.bodies.forget(id);
+        return;
+    }
+    let footer = shared.files.get(kind, id).and_then(|f| Footer::read(&*f, shared.store_id, id));
+    for entry in footer.iter().flat_map(|f| &f.messages) {
+        shared.locations.clear(entry.message, Location { segment: id, offset: entry.offset });
+    }
+}
+
+/// The segments that count.
+pub(super) fn segments(shared: &Shared) -> Vec<SegmentInfo> {
+    let manifest = shared.manifest.load_full();
+    let info = |(id, s): (&SegmentId, &Segment)| SegmentInfo {
+        id: *id,
+        kind: s.kind,
+        sealed: s.state == State::Sealed && !(s.kind == SegmentKind::Body && shared.bodies.is_pinned(*id)),
+        bytes: shared.open_end.lock().get(id).copied().unwrap_or(s.bytes),
+        first_lsn: s.first_lsn,
+        last_lsn: s.last_lsn,
+        messages: match s.kind {
+            SegmentKind::Body => shared.bodies.named_in(*id).len() as u64,
+            _ => s.messages,
+        },
+        newest_time_ms: s.newest_time_ms,
+    };
+    manifest.segments.iter().map(info).collect()
+}
+
+/// The messages that are read from this segment, with what they take there.
+pub(super) fn segment_messages(shared: &Shared, id: SegmentId) -> Result<Vec<SegmentMessage>> {
+    let segment = shared.manifest.load().segments.get(&id).copied();
+    let segment = segment.ok_or_else(|| Error::NotPossible(format!("there is no segment {id}")))?;
+    if segment.kind == SegmentKind::Body {
+        return body_messages(shared, id);
+    }
+    if segment.state == State::Open {
+        return Err(Error::NotPossible(format!("segment {id} is being written")));
+    }
+    let footer = Footer::read(&*shared.files.get(segment.kind, id)?, shared.store_id, id)?;
+    let resident = |e: &MessageEntry| {
+        shared.locations.get(e.message) == Some(Location { segment: id, offset: e.offset })
+    };
+    let own_bytes = |e: &MessageEntry| match e.body {
+        Some(_) => (super::record::BODY_FIXED_BYTES + 4 * e.accounts.len()) as u64,
+        None => u64::from(e.stored_bytes),
+    };
+    let entries = footer.messages.into_iter().filter(resident);
+    Ok(entries
+        .map(|e| SegmentMessage { stored_bytes: own_bytes(&e), message: e.message, accounts: e.accounts })
+        .collect())
+}
+
+fn body_messages(shared: &Shared, id: SegmentId) -> Result<Vec<SegmentMessage>> {
+    let mut out = Vec::new();
+    for (message, stored_bytes) in shared.bodies.named_in(id) {
+        let Some(at) = shared.locations.get(message) else { continue };
+        match message::record_at(shared, message, at)? {
+            Record::Body(body) if body.segment == id => out.push(SegmentMessage {
+                message,
+                stored_bytes: u64::from(stored_bytes),
+                accounts: body.accounts,
+            }),
+            _ => {}
+        }
+    }
+    Ok(out)
+}

@@ -1,0 +1,450 @@
+//! MANIFEST and FORMAT: which files count, and whose they are.
+//!
+//! Laws
+//! - A file that the manifest does not name is a leftover; a segment is named before anything durable depends on it.
+//! - It is replaced whole: written beside, synced, renamed, folder synced. A reader of the folder finds the old one or the
+//!   new one.
+//! - What it says of LSNs and message numbers was durable when it was written: recovery takes it for proof.
+
+use super::bytes::set;
+use super::segment::SegmentKind;
+use super::types::{Damage, RunInfo, RunSet};
+use crate::codec::{Decoder, Encoder};
+use crate::error::{Error, Result};
+use crate::sys::disk::Disk;
+use crate::types::{AccountId, Lsn, MessageNo, SegmentId};
+use std::collections::BTreeMap;
+use std::io;
+use std::path::Path;
+
+const MAGIC: &[u8; 8] = b"MCMANIF1";
+const FORMAT_MAGIC: &[u8; 8] = b"MAILCASK";
+const FORMAT_BYTES: usize = 64;
+/// Incompat bit 0: the format of `docs/format.md`.
+const INCOMPAT_BASE: u64 = 1;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum State {
+    Open,
+    Sealed,
+    /// A cold segment whose Relocate is not durable yet.
+    Pending,
+}
+
+/// A segment that counts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Segment {
+    pub(super) kind: SegmentKind,
+    pub(super) state: State,
+    pub(super) bytes: u64,
+    pub(super) first_lsn: Lsn,
+    pub(super) last_lsn: Lsn,
+    pub(super) prev_lsn: Lsn,
+    pub(super) messages: u64,
+    pub(super) newest_time_ms: u64,
+}
+
+impl Segment {
+    pub(super) fn open(kind: SegmentKind) -> Self {
+        Self {
+            kind,
+            state: State::Open,
+            bytes: 0,
+            first_lsn: Lsn(0),
+            last_lsn: Lsn(0),
+            prev_lsn: Lsn(0),
+            messages: 0,
+            newest_time_ms: 0,
+        }
+    }
+}
+
+/// A segment that no longer counts but is kept for a grace time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Doomed {
+    pub(super) kind: SegmentKind,
+    pub(super) not_before_ms: u64,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(super) struct Manifest {
+    pub(super) store_id: [u8; 16],
+    pub(super) epoch: u32,
+    pub(super) clean: bool,
+    pub(super) boot_id: String,
+    pub(super) durable_lsn: Lsn,
+    pub(super) time_ms: u64,
+    pub(super) highest_message: MessageNo,
+    pub(super) next_segment: u32,
+    pub(super) segments: BTreeMap<SegmentId, Segment>,
+    pub(super) doomed: BTreeMap<SegmentId, Doomed>,
+    pub(super) damage: Vec<Damage>,
+    pub(super) current_runs: RunSet,
+    pub(super) previous_runs: RunSet,
+}
+
+impl Manifest {
+    pub(super) fn new(store_id: [u8; 16]) -> Self {
+        Self { store_id, epoch: 1, next_segment: 1, ..Self::default() }
+    }
+
+    /// A number that no segment had.
+    pub(super) fn take_segment_id(&mut self) -> SegmentId {
+        let id = SegmentId(self.next_segment);
+        self.next_segment += 1;
+        id
+    }
+
+    /// The number was not used after all.
+    pub(super) fn give_back_segment_id(&mut self, id: SegmentId) {
+        if self.next_segment == id.0 + 1 {
+            self.next_segment = id.0;
+        }
+    }
+
+    /// Adds damage unless it is known: the same words, or groups already listed as missing.
+    pub(super) fn add_damage(&mut self, damage: Damage) -> bool {
+        let known = |d: &Damage| {
+            let covers = d.first_lsn <= damage.first_lsn && damage.last_lsn <= d.last_lsn;
+            *d == damage || (d.first_lsn.0 != 0 && damage.first_lsn.0 != 0 && covers)
+        };
+        let new = !self.damage.iter().any(known);
+        if new {
+            self.damage.push(damage);
+        }
+        new
+    }
+
+    /// The kind of a segment whose bytes may still be read.
+    pub(super) fn kind(&self, id: SegmentId) -> Option<SegmentKind> {
+        self.segments.get(&id).map(|s| s.kind).or_else(|| self.doomed.get(&id).map(|d| d.kind))
+    }
+
+    /// Segments of one kind, oldest first.
+    pub(super) fn of(&self, kind: SegmentKind) -> impl DoubleEndedIterator<Item = (SegmentId, &Segment)> {
+        self.segments.iter().filter(move |(_, s)| s.kind == kind).map(|(id, s)| (*id, s))
+    }
+
+    pub(super) fn encode(&self) -> Vec<u8> {
+        let mut body = Encoder::new();
+        body.raw(&self.store_id);
+        body.u32_le(self.epoch);
+        body.u8(u8::from(self.clean));
+        let boot = self.boot_id.as_bytes();
+        let boot = &boot[..boot.len().min(255)];
+        body.u8(boot.len() as u8);
+        body.raw(boot);
+        put_u64(&mut body, &[self.durable_lsn.0, self.time_ms, self.highest_message.0]);
+        body.u32_le(self.next_segment);
+        body.u32_le(self.segments.len() as u32);
+        for (id, s) in &self.segments {
+            body.u32_le(id.0);
+            body.raw(&[s.kind.code(), s.state as u8]);
+            let lsns = [s.first_lsn.0, s.last_lsn.0, s.prev_lsn.0];
+            put_u64(&mut body, &[s.bytes, lsns[0], lsns[1], lsns[2], s.messages, s.newest_time_ms]);
+        }
+        body.u32_le(self.doomed.len() as u32);
+        for (id, d) in &self.doomed {
+            body.u32_le(id.0);
+            body.u8(d.kind.code());
+            put_u64(&mut body, &[d.not_before_ms]);
+        }
+        body.u32_le(self.damage.len() as u32);
+        self.damage.iter().for_each(|d| put_damage(&mut body, d));
+        put_runs(&mut body, &self.current_runs);
+        put_runs(&mut body, &self.previous_runs);
+        let body = body.as_bytes();
+        let mut out = Encoder::new();
+        out.raw(MAGIC);
+        out.u32_le(body.len() as u32);
+        out.u32_le(crc32fast::hash(body));
+        out.raw(body);
+        out.into_bytes()
+    }
+
+    pub(super) fn decode(bytes: &[u8]) -> Result<Self> {
+        let mut c = Decoder::new(bytes, "MANIFEST");
+        if c.raw(8)? != MAGIC {
+            return Err(c.bad("it is no manifest of a known version"));
+        }
+        let (len, crc32) = (c.u32_le()? as usize, c.u32_le()?);
+        let body = c.raw(len)?;
+        if crc32fast::hash(body) != crc32 {
+            return Err(c.bad("its checksum does not match"));
+        }
+        let mut c = Decoder::new(body, "MANIFEST");
+        let (store_id, epoch, clean) = (c.array()?, c.u32_le()?, c.u8()? != 0);
+        let boot_len = usize::from(c.u8()?);
+        let boot_id = text(&mut c, boot_len)?;
+        let (durable_lsn, time_ms, highest_message) = (Lsn(c.u64_le()?), c.u64_le()?, MessageNo(c.u64_le()?));
+        let next_segment = c.u32_le()?;
+        let segments = (0..c.count_le(54)?).map(|_| read_segment(&mut c)).collect::<Result<_>>()?;
+        let doomed = (0..c.count_le(13)?).map(|_| read_doomed(&mut c)).collect::<Result<_>>()?;
+        let damage = (0..c.count_le(30)?).map(|_| read_damage(&mut c)).collect::<Result<_>>()?;
+        let (current_runs, previous_runs) = (read_runs(&mut c)?, read_runs(&mut c)?);
+        Ok(Self {
+            store_id,
+            epoch,
+            clean,
+            boot_id,
+            durable_lsn,
+            time_ms,
+            highest_message,
+            next_segment,
+            segments,
+            doomed,
+            damage,
+            current_runs,
+            previous_runs,
+        })
+    }
+
+    pub(super) fn load(disk: &dyn Disk, dir: &Path) -> Result<Option<Self>> {
+        read_whole(disk, &dir.join("MANIFEST"))?.map(|bytes| Self::decode(&bytes)).transpose()
+    }
+
+    /// Replaces the manifest. `Err(Replace::Unknown)`: which of the two counts after a crash is not known.
+    pub(super) fn store(&self, disk: &dyn Disk, dir: &Path) -> std::result::Result<(), Replace> {
+        replace_file(disk, dir, "MANIFEST", &self.encode())
+    }
+}
+
+/// How replacing a file failed.
+#[derive(Debug)]
+pub(super) enum Replace {
+    /// The old one is still there.
+    Failed(Error),
+    Unknown(Error),
+}
+
+impl Replace {
+    pub(super) fn into_error(self) -> Error {
+        match self {
+            Self::Failed(e) | Self::Unknown(e) => e,
+        }
+    }
+}
+
+fn replace_file(disk: &dyn Disk, dir: &Path, name: &str, bytes: &[u8]) -> std::result::Result<(), Replace> {
+    let (path, beside) = (dir.join(name), dir.join(format!("{name}.new")));
+    let io = |e| Error::io(format!("writing {}", path.display()), e);
+    let write = || -> io::Result<()> {
+        if disk.exists(&beside) {
+            disk.remove_file(&beside)?;
+        }
+        let file = disk.create(&beside)?;
+        file.write_all_at(bytes, 0)?;
+        file.sync_data()
+    };
+    write().map_err(|e| Replace::Failed(io(e)))?;
+    disk.rename(&beside, &path).map_err(|e| Replace::Failed(io(e)))?;
+    disk.sync_dir(dir).map_err(|e| Replace::Unknown(io(e)))
+}
+
+fn read_whole(disk: &dyn Disk, path: &Path) -> Result<Option<Vec<u8>>> {
+    let io = |e| Error::io(format!("reading {}", path.display()), e);
+    let file = match disk.open(path) {
+        Ok(file) => file,
+        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(e) => return Err(io(e)),
+    };
+    let mut bytes = vec![0; file.len_bytes().map_err(io)? as usize];
+    file.read_exact_at(&mut bytes, 0).map_err(io)?;
+    Ok(Some(bytes))
+}
+
+fn put_u64(out: &mut Encoder, values: &[u64]) {
+    values.iter().for_each(|v| out.u64_le(*v));
+}
+
+fn put_text(out: &mut Encoder, text: &str) {
+    let bytes = &text.as_bytes()[..text.len().min(usize::from(u16::MAX))];
+    out.u16_le(bytes.len() as u16);
+    out.raw(bytes);
+}
+
+fn text(c: &mut Decoder<'_>, len: usize) -> Result<String> {
+    Ok(String::from_utf8_lossy(c.raw(len)?).into_owned())
+}
+
+fn read_text(c: &mut Decoder<'_>) -> Result<String> {
+    let len = usize::from(c.u16_le()?);
+    text(c, len)
+}
+
+fn read_kind(c: &mut Decoder<'_>) -> Result<SegmentKind> {
+    SegmentKind::from_code(c.u8()?).ok_or_else(|| c.bad("the kind of a segment is unknown"))
+}
+
+fn read_segment(c: &mut Decoder<'_>) -> Result<(SegmentId, Segment)> {
+    let id = SegmentId(c.u32_le()?);
+    let kind = read_kind(c)?;
+    let state = match c.u8()? {
+        0 => State::Open,
+        1 => State::Sealed,
+        2 => State::Pending,
+        _ => return Err(c.bad("the state of a segment is unknown")),
+    };
+    let bytes = c.u64_le()?;
+    let (first_lsn, last_lsn, prev_lsn) = (Lsn(c.u64_le()?), Lsn(c.u64_le()?), Lsn(c.u64_le()?));
+    let (messages, newest_time_ms) = (c.u64_le()?, c.u64_le()?);
+    Ok((id, Segment { kind, state, bytes, first_lsn, last_lsn, prev_lsn, messages, newest_time_ms }))
+}
+
+fn read_doomed(c: &mut Decoder<'_>) -> Result<(SegmentId, Doomed)> {
+    let id = SegmentId(c.u32_le()?);
+    Ok((id, Doomed { kind: read_kind(c)?, not_before_ms: c.u64_le()? }))
+}
+
+fn put_damage(out: &mut Encoder, d: &Damage) {
+    out.u32_le(d.segment.0);
+    put_u64(out, &[d.first_lsn.0, d.last_lsn.0]);
+    out.u32_le(d.accounts.len() as u32);
+    d.accounts.iter().for_each(|a| out.u32_le(a.0));
+    out.u32_le(d.messages.len() as u32);
+    d.messages.iter().for_each(|m| put_u64(out, &[m.0]));
+    put_text(out, &d.what);
+}
+
+fn read_damage(c: &mut Decoder<'_>) -> Result<Damage> {
+    let (segment, first_lsn, last_lsn) = (SegmentId(c.u32_le()?), Lsn(c.u64_le()?), Lsn(c.u64_le()?));
+    let accounts = (0..c.count_le(4)?).map(|_| Ok(AccountId(c.u32_le()?))).collect::<Result<_>>()?;
+    let messages = (0..c.count_le(8)?).map(|_| Ok(MessageNo(c.u64_le()?))).collect::<Result<_>>()?;
+    Ok(Damage { segment, first_lsn, last_lsn, accounts, messages, what: read_text(c)? })
+}
+
+fn put_runs(out: &mut Encoder, set: &RunSet) {
+    put_u64(out, &[set.as_of.0]);
+    out.u32_le(set.runs.len() as u32);
+    for run in &set.runs {
+        put_text(out, &run.file);
+        put_u64(out, &[run.as_of_lsn.0, run.bytes, run.objects]);
+    }
+}
+
+fn read_runs(c: &mut Decoder<'_>) -> Result<RunSet> {
+    let as_of = Lsn(c.u64_le()?);
+    let mut runs = Vec::new();
+    for _ in 0..c.count_le(26)? {
+        let file = read_text(c)?;
+        runs.push(RunInfo { file, as_of_lsn: Lsn(c.u64_le()?), bytes: c.u64_le()?, objects: c.u64_le()? });
+    }
+    Ok(RunSet { as_of, runs })
+}
+
+/// The store's id from FORMAT; `None` when there is none yet.
+pub(super) fn load_format(disk: &dyn Disk, dir: &Path) -> Result<Option<[u8; 16]>> {
+    let Some(bytes) = read_whole(disk, &dir.join("FORMAT"))? else { return Ok(None) };
+    let mut c = Decoder::new(&bytes, "FORMAT");
+    if c.raw(8)? != FORMAT_MAGIC {
+        return Err(c.bad("this is no mailcask store"));
+    }
+    let (_compat, ro_compat, incompat, store_id) = (c.u64_le()?, c.u64_le()?, c.u64_le()?, c.array()?);
+    c.raw(12)?;
+    if c.u32_le()? != crc32fast::hash(bytes.get(..60).unwrap_or_default()) {
+        return Err(c.bad("its checksum does not match"));
+    }
+    if ro_compat != 0 || incompat != INCOMPAT_BASE {
+        return Err(c.bad("the store has features this version does not know; use a newer mailcask"));
+    }
+    Ok(Some(store_id))
+}
+
+pub(super) fn encode_format(store_id: [u8; 16], created_ms: u64) -> [u8; FORMAT_BYTES] {
+    let mut out = [0; FORMAT_BYTES];
+    set(&mut out, 0, FORMAT_MAGIC);
+    set(&mut out, 24, &INCOMPAT_BASE.to_le_bytes());
+    set(&mut out, 32, &store_id);
+    set(&mut out, 48, &created_ms.to_le_bytes());
+    let crc = crc32fast::hash(&out[..60]);
+    set(&mut out, 60, &crc.to_le_bytes());
+    out
+}
+
+pub(super) fn create_format(disk: &dyn Disk, dir: &Path, store_id: [u8; 16], now_ms: u64) -> Result<()> {
+    replace_file(disk, dir, "FORMAT", &encode_format(store_id, now_ms)).map_err(Replace::into_error)
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use crate::codec::golden;
+    use crate::sys::sim::SimDisk;
+
+    fn full() -> Manifest {
+        let mut m = Manifest::new([5; 16]);
+        m.boot_id = "boot".to_owned();
+        let id = m.take_segment_id();
+        m.segments.insert(id, Segment { bytes: 7, last_lsn: Lsn(9), ..Segment::open(SegmentKind::Cold) });
+        m.doomed.insert(SegmentId(8), Doomed { kind: SegmentKind::Body, not_before_ms: 77 });
+        m.damage.push(Damage {
+            segment: SegmentId(1),
+            first_lsn: Lsn(2),
+            last_lsn: Lsn(3),
+            accounts: vec![AccountId(4)],
+            messages: vec![MessageNo(5)],
+            what: "torn".to_owned(),
+        });
+        let run = RunInfo { file: "1.run".to_owned(), as_of_lsn: Lsn(4), bytes: 5, objects: 6 };
+        m.current_runs = RunSet { as_of: Lsn(4), runs: vec![run] };
+        m
+    }
+
+    #[test]
+    fn a_manifest_comes_back_and_a_flipped_bit_is_seen() {
+        let bytes = full().encode();
+        assert_eq!(Manifest::decode(&bytes).unwrap(), full());
+        for at in 0..bytes.len() {
+            let mut bytes = bytes.clone();
+            bytes[at] ^= 4;
+            assert!(Manifest::decode(&bytes).is_err(), "byte {at}");
+        }
+    }
+
+    /// Version 1, as first written.
+    #[test]
+    fn the_bytes_stay() {
+        assert_eq!(crc32fast::hash(&full().encode()), 1_108_353_805);
+    }
+
+    #[test]
+    fn a_manifest_is_as_drawn() {
+        let drawn = golden(include_str!("../../tests/data/format/drawn/manifest.hex"));
+        assert_eq!(full().encode(), drawn);
+        assert_eq!(Manifest::decode(&drawn).unwrap(), full());
+    }
+
+    #[test]
+    fn replacing_leaves_the_old_or_the_new_one_at_every_power_cut() {
+        let dir = Path::new("/s");
+        for seed in 0..40 {
+            for point in 0..3 {
+                let disk = SimDisk::new(seed);
+                disk.create_dir_all(dir).unwrap();
+                let old = Manifest::new([5; 16]);
+                old.store(&disk, dir).unwrap();
+                disk.cut_at_sync_point(disk.sync_points() + point);
+                let stored = full().store(&disk, dir).is_ok();
+                let found = Manifest::load(&disk.power_cut(), dir).unwrap().unwrap();
+                assert!(found == full() || (!stored && found == old), "seed {seed}, point {point}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_format_of_the_future_is_refused() {
+        let disk = SimDisk::new(1);
+        let dir = Path::new("/s");
+        disk.create_dir_all(dir).unwrap();
+        assert_eq!(load_format(&disk, dir).unwrap(), None);
+        create_format(&disk, dir, [3; 16], 99).unwrap();
+        assert_eq!(load_format(&disk, dir).unwrap(), Some([3; 16]));
+        let mut bytes = encode_format([3; 16], 99);
+        bytes[24] |= 2;
+        let crc = crc32fast::hash(&bytes[..60]);
+        bytes[60..].copy_from_slice(&crc.to_le_bytes());
+        disk.open(&dir.join("FORMAT")).unwrap().write_all_at(&bytes, 0).unwrap();
+        assert!(load_format(&disk, dir).is_err());
+    }
+}

@@ -1,0 +1,289 @@
+//! The log: everything durable is written here once, and only here are offsets known.
+//!
+//! Laws
+//! - A group is all or nothing, and acknowledged only after its `fdatasync`; only then are its messages found.
+//! - What was acknowledged is there after any crash, or is reported as damage; what was not is there whole or not at all.
+//! - Bytes from disk never panic, and none is believed or served before its CRC matched.
+//! - One `LogWriter` appends; any number of readers and stagers work beside it, without a lock held over their I/O.
+//! - A failed sync poisons the log: reading goes on, writing does not, until the process is restarted.
+//!
+//! `docs/format.md` draws every byte.
+
+mod block;
+mod bodies;
+mod bytes;
+mod cold;
+mod footer;
+mod group;
+mod locations;
+mod manifest;
+mod message;
+mod open;
+mod record;
+mod recover;
+mod replay;
+mod reserve;
+mod rewrite;
+pub mod run;
+mod scan;
+mod segment;
+mod shared;
+mod stager;
+mod types;
+mod walk;
+mod writer;
+
+pub use cold::ColdSegment;
+pub use group::GroupBuilder;
+pub use message::StoredMessage;
+pub use replay::OnTxn;
+pub use segment::SegmentKind;
+pub use stager::{MessageStager, StagedMessage};
+pub use types::*;
+pub use writer::LogWriter;
+
+use crate::error::{Error, Result};
+use crate::sys::clock::Clock;
+use crate::sys::disk::Disk;
+use crate::types::{AccountId, Lsn, MessageNo, SegmentId};
+use parking_lot::Mutex;
+use shared::Shared;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+/// The log of one store. Clones share it.
+#[derive(Clone)]
+pub struct Log {
+    shared: Arc<Shared>,
+    writer: Arc<Mutex<Option<LogWriter>>>,
+}
+
+/// An open log and what was found on the way.
+pub struct Opened {
+    pub log: Log,
+    pub report: OpenReport,
+}
+
+impl Log {
+    /// Takes the store's lock and opens its log, making the store when there is none. `Owned` when another has it.
+    pub fn open(
+        disk: Arc<dyn Disk>,
+        clock: Arc<dyn Clock>,
+        dir: &Path,
+        options: LogOptions,
+    ) -> Result<Opened> {
+        let (shared, writer, report) = open::open(disk, clock, dir, options)?;
+        let log = Self { shared, writer: Arc::new(Mutex::new(Some(writer))) };
+        Ok(Opened { log, report })
+    }
+
+    /// The writing half: there is one, so only the first call has it.
+    #[must_use]
+    pub fn writer(&self) -> Option<LogWriter> {
+        self.writer.lock().take()
+    }
+
+    /// Whether a group for `room` may be written now: the store is not poisoned, and the reserve for a full disk is
+    /// deep enough.
+    #[must_use]
+    pub fn admits(&self, room: Room) -> bool {
+        self.shared.admits(room)
+    }
+
+    /// A sync failed: this process writes no more.
+    #[must_use]
+    pub fn is_poisoned(&self) -> bool {
+        self.shared.poisoned.load(Ordering::Acquire)
+    }
+
+    /// The newest durable LSN.
+    #[must_use]
+    pub fn durable_lsn(&self) -> Lsn {
+        Lsn(self.shared.durable_lsn.load(Ordering::Acquire))
+    }
+
+    /// Gives out every transaction above `after`, in order. Returns the holes.
+    pub fn replay(&self, after: Lsn, on_txn: &mut OnTxn<'_>) -> Result<Vec<Damage>> {
+        replay::replay(&self.shared, after, on_txn)
+    }
+
+    /// The oldest LSN from which on every group is held (known damage apart).
+    #[must_use]
+    pub fn first_lsn_held(&self) -> Lsn {
+        replay::first_lsn_held(&self.shared)
+    }
+
+    /// Prepares a message.
+    #[must_use]
+    pub fn stager(&self) -> MessageStager {
+        MessageStager::new(Arc::clone(&self.shared))
+    }
+
+    /// Opens a durable message.
+    pub fn read(&self, message: MessageNo) -> Result<StoredMessage> {
+        message::read(&self.shared, message)
+    }
+
+    #[must_use]
+    pub fn contains(&self, message: MessageNo) -> bool {
+        self.shared.locations.get(message).is_some()
+    }
+
+    /// No greater number was ever durable.
+    #[must_use]
+    pub fn highest_message_no(&self) -> MessageNo {
+        self.shared.locations.highest()
+    }
+
+    /// Where the message's bytes lie: its body segment when it has one.
+    #[must_use]
+    pub fn segment_of(&self, message: MessageNo) -> Option<SegmentId> {
+        message::segment_of(&self.shared, message)
+    }
+
+    /// The segments that count, oldest first.
+    #[must_use]
+    pub fn segments(&self) -> Vec<SegmentInfo> {
+        cold::segments(&self.shared)
+    }
+
+    /// The messages that are read from a segment which is no longer written to.
+    pub fn segment_messages(&self, id: SegmentId) -> Result<Vec<SegmentMessage>> {
+        cold::segment_messages(&self.shared, id)
+    }
+
+    /// Copies the live messages, in the order given, into a new cold segment. It counts once a group with its
+    /// Relocate is durable. Large messages stay in their body segment unless that is among `replaces`.
+    pub fn write_cold(
+        &self,
+        live: &[(MessageNo, Vec<AccountId>)],
+        replaces: &[SegmentId],
+    ) -> Result<ColdSegment> {
+        cold::write_cold(&self.shared, live, replaces)
+    }
+
+    /// Gives segments up (or a cold one that was never relocated to): out of the manifest at once, unlinked when the
+    /// time has come.
+    pub fn drop_segments(&self, ids: &[SegmentId], not_before_ms: u64) -> Result<()> {
+        cold::drop_segments(&self.shared, ids, not_before_ms)
+    }
+
+    /// Unlinks dropped segments whose time has come.
+    pub fn sweep(&self) -> Result<()> {
+        cold::sweep(&self.shared)
+    }
+
+    /// Transactions up to this LSN are in two snapshot sets and outside retention: log segments up to it may go.
+    pub fn dead_before(&self, lsn: Lsn) {
+        self.shared.dead_before.fetch_max(lsn.0, Ordering::AcqRel);
+    }
+
+    /// The snapshot runs that count: the newest set, and the one before.
+    #[must_use]
+    pub fn manifest_runs(&self) -> (RunSet, RunSet) {
+        let manifest = self.shared.manifest.load();
+        (manifest.current_runs.clone(), manifest.previous_runs.clone())
+    }
+
+    /// Gives up a cold segment whose Relocate was refused.
+    pub fn discard_cold(&self, cold: &ColdSegment) -> Result<()> {
+        self.shared.update_manifest(|m| {
+            m.segments.remove(&cold.id);
+        })?;
+        self.shared.files.forget(cold.id);
+        let path = segment::path(&self.shared.dir, SegmentKind::Cold, cold.id);
+        self.shared.disk.remove_file(&path).map_err(|e| Error::io(format!("removing {}", path.display()), e))
+    }
+
+    /// Makes `set` the newest set; runs that are in no set any more are removed.
+    pub fn install_runs(&self, set: RunSet) -> Result<()> {
+        self.shared.update_manifest(|m| {
+            m.previous_runs = std::mem::replace(&mut m.current_runs, set);
+        })?;
+        let (current, previous) = self.manifest_runs();
+        let counts = |name: &String| current.runs.iter().chain(&previous.runs).any(|run| run.file == *name);
+        let folder = self.shared.dir.join("snapshots");
+        let names = self.shared.disk.list(&folder).map_err(|e| Error::io("listing the snapshot runs", e))?;
+        for name in names.iter().filter(|name| !counts(name)) {
+            // What stays is a leftover that the next opening removes.
+            if let Err(error) = self.shared.disk.remove_file(&folder.join(name)) {
+                tracing::debug!(%error, name, "a snapshot run could not be removed");
+            }
+        }
+        Ok(())
+    }
+
+    /// Damage that is known and not yet repaired.
+    #[must_use]
+    pub fn damage(&self) -> Vec<Damage> {
+        self.shared.manifest.load().damage.clone()
+    }
+
+    /// Keeps damage found later (by `replay`, by a scan) so that every open reports it.
+    pub fn report_damage(&self, damage: &[Damage]) -> Result<()> {
+        self.shared.update_manifest(|m| {
+            for d in damage {
+                m.add_damage(d.clone());
+            }
+        })
+    }
+
+    /// Repair has dealt with all known damage.
+    pub fn clear_damage(&self) -> Result<()> {
+        self.shared.update_manifest(|m| m.damage.clear())
+    }
+
+    /// Reads everything and reports what does not fit; deep, with every digest.
+    pub fn scan_all(&self, deep: bool, found: &mut dyn FnMut(Finding)) -> Result<ScanTotals> {
+        scan::scan_all(&self.shared, deep, found)
+    }
+
+    pub fn bytes(&self) -> Result<LogBytes> {
+        let mut bytes = LogBytes::default();
+        for segment in self.segments() {
+            match segment.kind {
+                SegmentKind::Log => bytes.log += segment.bytes,
+                SegmentKind::Body => bytes.bodies += segment.bytes,
+                SegmentKind::Cold => bytes.cold += segment.bytes,
+            }
+        }
+        bytes.snapshots = self.folder_bytes("snapshots")?;
+        bytes.quarantine = self.folder_bytes("quarantine")?;
+        Ok(bytes)
+    }
+
+    fn folder_bytes(&self, folder: &str) -> Result<u64> {
+        let dir = self.shared.dir.join(folder);
+        let names = self.shared.disk.list(&dir).map_err(|e| Error::io("listing the store", e))?;
+        // A file that goes away meanwhile counts nothing.
+        let len =
+            |name: &String| self.shared.disk.open(&dir.join(name)).and_then(|f| f.len_bytes()).unwrap_or(0);
+        Ok(names.iter().map(len).sum())
+    }
+
+    #[must_use]
+    pub fn disk(&self) -> &Arc<dyn Disk> {
+        &self.shared.disk
+    }
+
+    #[must_use]
+    pub fn clock(&self) -> Arc<dyn Clock> {
+        Arc::clone(&self.shared.clock)
+    }
+
+    #[must_use]
+    pub fn dir(&self) -> &Path {
+        &self.shared.dir
+    }
+
+    #[must_use]
+    pub fn store_id(&self) -> [u8; 16] {
+        self.shared.store_id
+    }
+
+    #[must_use]
+    pub fn epoch(&self) -> u32 {
+        self.shared.epoch()
+    }
+}

@@ -1,0 +1,482 @@
+//! Opening a store: from whatever a crash left to a log that can be read and written.
+//!
+//! Laws
+//! - Nothing that was there is removed before the manifest that does without it is durable.
+//! - What survived in a segment that was being written is rewritten into a sealed one; a fresh segment is opened for writing.
+//! - Damage does not stop the open. It goes into the manifest, so that every later open reports it until it is repaired.
+//! - Opening twice gives the same log.
+
+use super::bodies::Bodies;
+use super::footer::{Builder, Footer, GroupEntry, MessageEntry};
+use super::locations::{Location, Locations};
+use super::manifest::{self, Manifest, Segment, State};
+use super::recover::{self, Judged};
+use super::reserve::Reserve;
+use super::rewrite;
+use super::segment::{self, Files, HEADER_BYTES, Header, SegmentKind};
+use super::shared::{NewSegmentPlace, Shared, create_segment};
+use super::types::{Damage, LogOptions, OpenReport, Room};
+use super::walk::{self, Depth, Expect, Item, Reader, Step};
+use super::writer::{LogWriter, OpenSegment};
+use crate::error::{Error, Result};
+use crate::sys::clock::Clock;
+use crate::sys::disk::{Disk, File};
+use crate::types::{Lsn, MessageNo, SegmentId};
+use arc_swap::ArcSwap;
+use parking_lot::Mutex;
+use std::collections::{HashMap, HashSet};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64};
+
+const FOLDERS: [&str; 5] = ["log", "bodies", "cold", "snapshots", "quarantine"];
+const KINDS: [SegmentKind; 3] = [SegmentKind::Log, SegmentKind::Body, SegmentKind::Cold];
+
+/// A log being opened.
+struct Opening {
+    disk: Arc<dyn Disk>,
+    clock: Arc<dyn Clock>,
+    dir: PathBuf,
+    options: LogOptions,
+    manifest: Manifest,
+    reserve: Reserve,
+    files: Files,
+    locations: Locations,
+    bodies: Bodies,
+    account_lsn: HashMap<u32, Lsn>,
+    report: OpenReport,
+    /// Cold segments whose Relocate survived in a segment that was being written.
+    relocated: HashSet<SegmentId>,
+    /// Files to remove, or to move into the quarantine whole, once the new manifest is durable.
+    superseded: Vec<(SegmentKind, SegmentId, bool)>,
+    /// Some footer was unreadable: what looks unnamed may not be.
+    blind: bool,
+}
+
+pub(super) fn open(
+    disk: Arc<dyn Disk>,
+    clock: Arc<dyn Clock>,
+    dir: &Path,
+    options: LogOptions,
+) -> Result<(Arc<Shared>, LogWriter, OpenReport)> {
+    let io = |what: &'static str| move |e| Error::io(what, e);
+    disk.create_dir_all(dir).map_err(io("making the store's folder"))?;
+    let lock = disk.lock(&dir.join("LOCK")).map_err(io("locking the store"))?.ok_or(Error::Owned)?;
+    for folder in FOLDERS {
+        disk.create_dir_all(&dir.join(folder)).map_err(io("making the store's folders"))?;
+    }
+    let (manifest, created) = load_or_create(&*disk, &*clock, dir)?;
+    let boot_id = clock.boot_id();
+    let report = OpenReport {
+        created,
+        clean: manifest.clean || created,
+        same_boot: !boot_id.is_empty() && manifest.boot_id == boot_id,
+        ..OpenReport::default()
+    };
+    let reserve = Reserve::open(&*disk, dir, options.segment_bytes, options.reserve_segments);
+    let mut opening = Opening {
+        files: Files::new(Arc::clone(&disk), dir.to_path_buf()),
+        disk,
+        clock,
+        dir: dir.to_path_buf(),
+        options,
+        manifest,
+        reserve,
+        locations: Locations::default(),
+        bodies: Bodies::default(),
+        account_lsn: HashMap::new(),
+        report,
+        relocated: HashSet::new(),
+        superseded: Vec::new(),
+        blind: false,
+    };
+    opening.remove_leftovers()?;
+    opening.recover()?;
+    opening.finish(lock)
+}
+
+fn load_or_create(disk: &dyn Disk, clock: &dyn Clock, dir: &Path) -> Result<(Manifest, bool)> {
+    let (format, manifest) = (manifest::load_format(disk, dir)?, Manifest::load(disk, dir)?);
+    match (format, manifest) {
+        (Some(store_id), Some(manifest)) if manifest.store_id == store_id => Ok((manifest, false)),
+        (Some(_), Some(_)) => Err(Error::corrupt("MANIFEST", "it belongs to another store")),
+        (None, Some(_)) => Err(Error::corrupt("the store", "FORMAT is missing; restore it from a backup")),
+        (format, None) => {
+            // Segments without a manifest are a store that lost it, not one about to be made.
+            for kind in KINDS {
+                let names =
+                    disk.list(&dir.join(kind.folder())).map_err(|e| Error::io("listing the store", e))?;
+                if names.iter().any(|n| n.ends_with(".seg")) && !interrupted_creation(disk, dir, kind, &names)
+                {
+                    return Err(Error::corrupt("the store", "MANIFEST is missing; restore it from a backup"));
+                }
+            }
+            let store_id = match format {
+                Some(store_id) => store_id,
+                None => {
+                    let mut id = [0; 16];
+                    getrandom::fill(&mut id)
+                        .map_err(|e| Error::NotPossible(format!("no random numbers: {e}")))?;
+                    manifest::create_format(disk, dir, id, clock.now_ms())?;
+                    id
+                }
+            };
+            Ok((Manifest::new(store_id), true))
+        }
+    }
+}
+
+/// The first open makes one log segment before there is a manifest; until the manifest names it, it holds no group.
+fn interrupted_creation(disk: &dyn Disk, dir: &Path, kind: SegmentKind, names: &[String]) -> bool {
+    let seg: Vec<&String> = names.iter().filter(|n| n.ends_with(".seg")).collect();
+    let [only] = seg.as_slice() else { return false };
+    if kind != SegmentKind::Log || *only != "1.seg" {
+        return false;
+    }
+    let empty = || -> Result<bool> {
+        let file = disk.open(&dir.join("log").join(only)).map_err(|e| Error::io("opening a segment", e))?;
+        let len = file.len_bytes().map_err(|e| Error::io("opening a segment", e))?;
+        let mut reader = Reader::new(Arc::from(file), len);
+        Ok(walk::content_end(&mut reader, HEADER_BYTES as u64)? <= HEADER_BYTES as u64)
+    };
+    empty().unwrap_or(false)
+}
+
+impl Opening {
+    fn io<T>(&self, what: &str, result: std::io::Result<T>) -> Result<T> {
+        result.map_err(|e| Error::io(what, e))
+    }
+
+    fn expect(&self, segment: SegmentId) -> Expect {
+        Expect { store_id: self.manifest.store_id, segment }
+    }
+
+    /// Files that no manifest names: steps that were interrupted, and dropped segments whose grace is over with
+    /// the process that gave it.
+    fn remove_leftovers(&mut self) -> Result<()> {
+        for kind in KINDS {
+            let folder = self.dir.join(kind.folder());
+            let counts: HashSet<String> =
+                self.manifest.of(kind).map(|(id, _)| segment::file_name(id)).collect();
+            for name in self.io("listing the store", self.disk.list(&folder))? {
+                let reserved = kind == SegmentKind::Log && self.reserve.is_name(&name);
+                if !reserved && !counts.contains(&name) {
+                    self.io("removing a leftover", self.disk.remove_file(&folder.join(&name)))?;
+                }
+            }
+        }
+        let runs = [&self.manifest.current_runs, &self.manifest.previous_runs];
+        let counts: HashSet<&str> =
+            runs.iter().flat_map(|set| set.runs.iter().map(|r| r.file.as_str())).collect();
+        let folder = self.dir.join("snapshots");
+        for name in self.io("listing the snapshots", self.disk.list(&folder))? {
+            if !counts.contains(name.as_str()) {
+                self.io("removing a leftover", self.disk.remove_file(&folder.join(&name)))?;
+            }
+        }
+        self.manifest.doomed.clear();
+        Ok(())
+    }
+
+    fn recover(&mut self) -> Result<()> {
+        let ids: Vec<(SegmentId, Segment)> = self.manifest.segments.iter().map(|(id, s)| (*id, *s)).collect();
+        let (mut last, mut highest_seen) = (self.manifest.durable_lsn, self.manifest.durable_lsn);
+        for (id, segment) in ids.iter().filter(|(_, s)| s.kind == SegmentKind::Log) {
+            if segment.state != State::Open {
+                self.load_sealed(*id, segment)?;
+                last = last.max(segment.last_lsn);
+            }
+        }
+        for (id, segment) in ids.iter().filter(|(_, s)| s.kind == SegmentKind::Log && s.state == State::Open)
+        {
+            let judged = self.recover_open(*id, segment)?;
+            last = last.max(judged.last_lsn);
+            highest_seen = highest_seen.max(judged.highest_seen);
+        }
+        for (id, segment) in ids.iter().filter(|(_, s)| s.kind == SegmentKind::Cold) {
+            if segment.state == State::Pending && !self.relocated.contains(id) {
+                self.manifest.segments.remove(id);
+                self.superseded.push((SegmentKind::Cold, *id, false));
+                continue;
+            }
+            if let Some(s) = self.manifest.segments.get_mut(id) {
+                s.state = State::Sealed;
+            }
+            self.load_sealed(*id, segment)?;
+        }
+        for (id, _) in ids.iter().filter(|(_, s)| s.kind == SegmentKind::Body) {
+            self.close_body(*id)?;
+        }
+        self.report.last_lsn = last;
+        self.report.next_lsn = last.max(highest_seen).next();
+        self.locations.raise_highest(self.manifest.highest_message);
+        if self.report.cut_tail_bytes > 0 {
+            self.manifest.epoch += 1;
+        }
+        Ok(())
+    }
+
+    fn add_damage(&mut self, damage: Damage) {
+        let (segment, first, last) = (damage.segment.0, damage.first_lsn.0, damage.last_lsn.0);
+        let what = damage.what.clone();
+        if self.manifest.add_damage(damage) {
+            tracing::error!(segment, first, last, what, "acknowledged bytes are damaged");
+        }
+    }
+
+    /// Takes over what a sealed log or cold segment holds, as its footer tells, or its content when the footer is lost.
+    fn load_sealed(&mut self, id: SegmentId, segment: &Segment) -> Result<()> {
+        let read = self.files.get(segment.kind, id).and_then(|file| {
+            Footer::read(&*file, self.manifest.store_id, id).or_else(|e| match e {
+                Error::Io { context, source } if source.kind() != std::io::ErrorKind::UnexpectedEof => {
+                    Err(Error::Io { context, source })
+                }
+                why => {
+                    tracing::warn!(segment = id.0, error = %why, "a footer is unreadable; the segment is read instead");
+                    self.blind = true;
+                    scan_sealed(file, segment, self.expect(id))
+                }
+            })
+        });
+        let footer = match read {
+            Ok(footer) => footer,
+            Err(e) => {
+                self.blind = true;
+                self.add_damage(Damage {
+                    segment: id,
+                    first_lsn: segment.first_lsn,
+                    last_lsn: segment.last_lsn,
+                    accounts: Vec::new(),
+                    messages: Vec::new(),
+                    what: e.to_string(),
+                });
+                return Ok(());
+            }
+        };
+        self.take_entries(id, &footer.groups, &footer.messages);
+        Ok(())
+    }
+
+    fn take_entries(&mut self, id: SegmentId, groups: &[GroupEntry], messages: &[MessageEntry]) {
+        for group in groups {
+            for account in &group.accounts {
+                let newest = self.account_lsn.entry(*account).or_default();
+                *newest = (*newest).max(group.lsn);
+            }
+        }
+        for entry in messages {
+            match entry.body {
+                // Its body segment was dropped, so it was dead by then.
+                Some(body) if !self.manifest.segments.contains_key(&body) => continue,
+                Some(body) => self.bodies.name(body, entry.message, entry.stored_bytes),
+                None => {}
+            }
+            self.locations.set(entry.message, Location { segment: id, offset: entry.offset });
+        }
+    }
+
+    /// Judges a segment that was being written, and rewrites what survived.
+    fn recover_open(&mut self, id: SegmentId, segment: &Segment) -> Result<Judged> {
+        let (file, end) = match self.files.get(SegmentKind::Log, id).and_then(|f| self.content_of(f, id)) {
+            Ok(found) => found,
+            Err(Error::Io { source, .. }) if source.kind() == std::io::ErrorKind::NotFound => {
+                return self.lost_open(id, segment);
+            }
+            Err(e) => return Err(e),
+        };
+        let mut reader = Reader::new(file, end);
+        let judged =
+            recover::judge(&mut reader, self.expect(id), segment.prev_lsn, self.manifest.durable_lsn)?;
+        let mut keep_whole = false;
+        for range in &judged.quarantine {
+            match rewrite::quarantine(&*self.disk, &self.dir, id, &mut reader, range) {
+                Ok(path) => self.report.quarantined.push(path),
+                Err(Error::StoreFull) => keep_whole = true,
+                Err(e) => return Err(e),
+            }
+        }
+        if keep_whole {
+            self.report.quarantined.push(rewrite::quarantine_whole(&self.dir, id));
+        }
+        if let Some(cut) = &judged.cut {
+            self.report.cut_tail_bytes += cut.end - cut.start;
+        }
+        for damage in &judged.damage {
+            self.add_damage(damage.clone());
+        }
+        for item in judged.groups.iter().flat_map(|g| &g.items) {
+            if let Item::Relocate(relocate) = item {
+                self.relocated.insert(relocate.cold);
+            }
+        }
+        self.manifest.segments.remove(&id);
+        self.superseded.push((SegmentKind::Log, id, keep_whole));
+        if !judged.groups.is_empty() {
+            self.rewrite(&judged, &mut reader)?;
+        }
+        Ok(judged)
+    }
+
+    /// A segment that was being written may have been sealed already, only the manifest did not know.
+    fn content_of(&self, file: Arc<dyn File>, id: SegmentId) -> Result<(Arc<dyn File>, u64)> {
+        let end = match Footer::read(&*file, self.manifest.store_id, id) {
+            Ok(footer) => footer.content_end,
+            Err(_) => self.io("opening a segment", file.len_bytes())?,
+        };
+        Ok((file, end))
+    }
+
+    fn lost_open(&mut self, id: SegmentId, segment: &Segment) -> Result<Judged> {
+        let mut nothing = Reader::new(self.empty_file()?, 0);
+        let judged =
+            recover::judge(&mut nothing, self.expect(id), segment.prev_lsn, self.manifest.durable_lsn)?;
+        for damage in &judged.damage {
+            self.add_damage(damage.clone());
+        }
+        self.manifest.segments.remove(&id);
+        Ok(judged)
+    }
+
+    fn empty_file(&self) -> Result<Arc<dyn File>> {
+        let opened = self.disk.open(&self.dir.join("FORMAT"));
+        Ok(Arc::from(self.io("opening FORMAT", opened)?))
+    }
+
+    fn new_header(&mut self, kind: SegmentKind) -> Header {
+        Header {
+            kind,
+            id: self.manifest.take_segment_id(),
+            store_id: self.manifest.store_id,
+            epoch: self.manifest.epoch + u32::from(self.report.cut_tail_bytes > 0),
+            created_ms: self.clock.now_ms(),
+        }
+    }
+
+    fn rewrite(&mut self, judged: &Judged, reader: &mut Reader) -> Result<()> {
+        let header = self.new_header(SegmentKind::Log);
+        let place = NewSegmentPlace { disk: &*self.disk, dir: &self.dir, reserve: &self.reserve };
+        let rewritten = rewrite::survivors(&place, &header, &judged.groups, reader)?;
+        self.take_entries(header.id, &rewritten.groups, &rewritten.messages);
+        self.manifest.time_ms = self.manifest.time_ms.max(rewritten.listed.newest_time_ms);
+        self.manifest.segments.insert(header.id, rewritten.listed);
+        Ok(())
+    }
+
+    /// No body segment is written to again; one that no record names held only orphans.
+    fn close_body(&mut self, id: SegmentId) -> Result<()> {
+        let unnamed = self.bodies.named_in(id).is_empty();
+        if unnamed && !self.blind && self.manifest.damage.is_empty() {
+            self.manifest.segments.remove(&id);
+            self.superseded.push((SegmentKind::Body, id, false));
+            return Ok(());
+        }
+        let len =
+            self.files.get(SegmentKind::Body, id).and_then(|f| self.io("opening a segment", f.len_bytes()));
+        let now_ms = self.clock.now_ms();
+        if let Some(segment) = self.manifest.segments.get_mut(&id)
+            && segment.state == State::Open
+        {
+            // A file that is missing shows when its messages are read.
+            segment.bytes = len.unwrap_or(0);
+            segment.state = State::Sealed;
+            segment.newest_time_ms = now_ms;
+        }
+        Ok(())
+    }
+
+    /// Opens a fresh segment, makes the new manifest durable, and only then removes what it does without.
+    fn finish(mut self, lock: Box<dyn Send + Sync>) -> Result<(Arc<Shared>, LogWriter, OpenReport)> {
+        let header = self.new_header(SegmentKind::Log);
+        let place = NewSegmentPlace { disk: &*self.disk, dir: &self.dir, reserve: &self.reserve };
+        let fresh = create_segment(&place, &header, Some(self.options.segment_bytes), Room::Compaction)?;
+        self.files.put(fresh.id, Arc::clone(&fresh.file));
+        let m = &mut self.manifest;
+        let prev_lsn = self.report.last_lsn;
+        m.segments.insert(fresh.id, Segment { prev_lsn, ..Segment::open(SegmentKind::Log) });
+        m.clean = false;
+        m.boot_id = self.clock.boot_id();
+        m.durable_lsn = m.durable_lsn.max(prev_lsn);
+        m.highest_message = m.highest_message.max(self.locations.highest());
+        m.time_ms = m.segments.values().map(|s| s.newest_time_ms).fold(m.time_ms, u64::max);
+        m.store(&*self.disk, &self.dir).map_err(manifest::Replace::into_error)?;
+        self.remove_superseded();
+        self.reserve.refill(&*self.disk, self.clock.now_ms());
+        let mut report = self.report;
+        report.epoch = self.manifest.epoch;
+        report.damage = self.manifest.damage.clone();
+        report.clean &= report.damage.is_empty() && report.cut_tail_bytes == 0;
+        let shared = Arc::new(Shared {
+            store_id: self.manifest.store_id,
+            durable_lsn: AtomicU64::new(report.last_lsn.0),
+            time_ms: AtomicU64::new(self.manifest.time_ms),
+            manifest: ArcSwap::from_pointee(self.manifest),
+            disk: self.disk,
+            clock: self.clock,
+            dir: self.dir,
+            options: self.options,
+            files: self.files,
+            locations: self.locations,
+            bodies: self.bodies,
+            reserve: self.reserve,
+            manifest_writer: Mutex::new(()),
+            poisoned: AtomicBool::new(false),
+            closed: AtomicBool::new(false),
+            dead_before: AtomicU64::new(0),
+            open_end: Mutex::default(),
+            pending_cold: Mutex::default(),
+            _lock: lock,
+        });
+        let segment = OpenSegment::new(fresh);
+        let writer =
+            LogWriter::new(Arc::clone(&shared), segment, report.last_lsn, report.next_lsn, self.account_lsn);
+        Ok((shared, writer, report))
+    }
+
+    /// What the new manifest does without. A failure leaves a leftover for the next open.
+    fn remove_superseded(&self) {
+        for (kind, id, to_quarantine) in &self.superseded {
+            self.files.forget(*id);
+            let path = segment::path(&self.dir, *kind, *id);
+            let gone = if *to_quarantine {
+                self.disk.rename(&path, &rewrite::quarantine_whole(&self.dir, *id))
+            } else {
+                self.disk.remove_file(&path)
+            };
+            if let Err(e) = gone {
+                tracing::warn!(segment = id.0, error = %e, "a superseded segment cannot be removed");
+            }
+        }
+    }
+}
+
+/// The footer of a sealed segment that lost it, from the content.
+fn scan_sealed(file: Arc<dyn File>, segment: &Segment, expect: Expect) -> Result<Footer> {
+    let len = file.len_bytes().map_err(|e| Error::io("reading a segment", e))?;
+    let mut reader = Reader::new(file, len);
+    let mut builder = Builder::default();
+    let (mut groups, mut messages): (Vec<GroupEntry>, Vec<MessageEntry>) = Default::default();
+    if segment.kind == SegmentKind::Cold {
+        messages.extend(walk::cold_records(&mut reader, len).iter().filter_map(walk::message_entry));
+    } else {
+        let mut at = HEADER_BYTES as u64;
+        loop {
+            match walk::step(&mut reader, expect, at, Depth::Records)? {
+                Step::End => break,
+                Step::Whole(group) => {
+                    builder.add_group(&group.group_entry(), group.header.prev_lsn, group.header.time_ms);
+                    groups.push(group.group_entry());
+                    messages.extend(group.message_entries());
+                    at += group.header.whole_len();
+                }
+                Step::Broken { .. } => match walk::next_header(&mut reader, expect, at + 1)? {
+                    Some(next) => at = next,
+                    None => break,
+                },
+            }
+        }
+    }
+    messages.iter().for_each(|m| builder.add_message(m));
+    // No message was ever found twice in one segment; a number of 0 is a body that waits for its own.
+    messages.retain(|m| m.message != MessageNo(0));
+    Ok(Footer { totals: builder.totals(), content_end: len, groups, messages })
+}

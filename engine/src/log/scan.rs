@@ -1,0 +1,196 @@
+//! Checking everything that is stored against itself.
+//!
+//! Laws
+//! - It reads only; what it finds it reports, and goes on.
+//! - Every group, record, block and footer is looked at; deep, every digest as well.
+//! - Each transaction names the one before of its account, so a missing one shows by the next, whatever else is lost.
+//! - The segment being written is looked at up to its last durable group.
+
+use super::footer::{Footer, MessageEntry};
+use super::locations::Location;
+use super::manifest::{Segment, State};
+use super::message;
+use super::segment::{HEADER_BYTES, SegmentKind};
+use super::shared::Shared;
+use super::types::{Finding, ScanTotals};
+use super::walk::{self, Depth, Expect, Group, Item, Reader, Step};
+use crate::error::{Error, Result};
+use crate::types::{AccountId, Lsn, MessageNo, SegmentId};
+use std::collections::{HashMap, HashSet};
+
+struct Scan<'a> {
+    shared: &'a Shared,
+    deep: bool,
+    totals: ScanTotals,
+    /// Newest transaction seen of each account.
+    account_lsn: HashMap<Option<AccountId>, Lsn>,
+    /// Newest LSN of the log segment before.
+    last_lsn: Lsn,
+    /// Of the segment being looked at.
+    found: Vec<Finding>,
+}
+
+pub(super) fn scan_all(shared: &Shared, deep: bool, found: &mut dyn FnMut(Finding)) -> Result<ScanTotals> {
+    let manifest = shared.manifest.load_full();
+    let mut scan = Scan {
+        shared,
+        deep,
+        totals: ScanTotals::default(),
+        account_lsn: HashMap::new(),
+        last_lsn: Lsn(0),
+        found: Vec::new(),
+    };
+    for (id, segment) in &manifest.segments {
+        if shared.manifest.load().kind(*id).is_none() {
+            continue;
+        }
+        scan.totals.segments += 1;
+        scan.totals.bytes += segment.bytes;
+        if let Err(e) = scan.segment(*id, segment) {
+            scan.report(*id, 0, Vec::new(), e.to_string());
+        }
+        // What was compacted away while it was looked at is no finding.
+        let counts = shared.manifest.load().segments.contains_key(id);
+        scan.found.drain(..).filter(|_| counts).for_each(&mut *found);
+    }
+    Ok(scan.totals)
+}
+
+impl Scan<'_> {
+    fn report(&mut self, segment: SegmentId, offset: u64, messages: Vec<MessageNo>, what: String) {
+        self.found.push(Finding { segment, offset, messages, what });
+    }
+
+    fn segment(&mut self, id: SegmentId, segment: &Segment) -> Result<()> {
+        let file = self.shared.files.get(segment.kind, id)?;
+        let expect = Expect { store_id: self.shared.store_id, segment: id };
+        walk::check_segment_header(&*file, expect)?;
+        if segment.kind == SegmentKind::Body {
+            return self.bodies(id);
+        }
+        let open_end = self.shared.open_end.lock().get(&id).copied();
+        let footer = match open_end {
+            Some(_) => None,
+            None => Some(Footer::read(&*file, self.shared.store_id, id)?),
+        };
+        let end = footer.as_ref().map_or(open_end.unwrap_or(0), |f| f.content_end);
+        let mut reader = Reader::new(file, end);
+        let seen = match segment.kind {
+            SegmentKind::Log => {
+                if segment.prev_lsn != self.last_lsn {
+                    // Segments between were dropped: what a transaction follows may have been in them.
+                    self.account_lsn.clear();
+                }
+                self.last_lsn = segment.last_lsn;
+                self.groups(&mut reader, expect)?
+            }
+            _ => self.cold(&mut reader, id)?,
+        };
+        if let Some(footer) = footer {
+            self.compare(id, &footer, &seen);
+        }
+        for entry in seen.iter().filter(|_| segment.state != State::Pending) {
+            self.message(id, entry);
+        }
+        Ok(())
+    }
+
+    fn groups(&mut self, reader: &mut Reader, expect: Expect) -> Result<Vec<MessageEntry>> {
+        let (mut seen, mut at) = (Vec::new(), HEADER_BYTES as u64);
+        loop {
+            match walk::step(reader, expect, at, Depth::Blocks)? {
+                Step::End => return Ok(seen),
+                Step::Whole(group) => {
+                    self.totals.groups += 1;
+                    self.follow_accounts(expect.segment, at, &group);
+                    if !group.bad_messages.is_empty() {
+                        let what = "the checksum of a block does not match".to_owned();
+                        self.report(expect.segment, at, group.bad_messages.clone(), what);
+                    }
+                    seen.extend(group.message_entries());
+                    at += group.header.whole_len();
+                }
+                Step::Broken { why, .. } => {
+                    self.report(expect.segment, at, Vec::new(), why.to_string());
+                    match walk::next_header(reader, expect, at + 1)? {
+                        Some(next) => at = next,
+                        None => return Ok(seen),
+                    }
+                }
+            }
+        }
+    }
+
+    /// Compares what each transaction says of the one before with what was seen.
+    fn follow_accounts(&mut self, id: SegmentId, at: u64, group: &Group) {
+        for item in &group.items {
+            let Item::Txn { account, prev, .. } = item else { continue };
+            self.totals.transactions += 1;
+            let seen = self.account_lsn.insert(*account, group.header.lsn);
+            if let Some(seen) = seen.filter(|seen| seen != prev) {
+                let whose = account.map_or("the store".to_owned(), |a| format!("account {a}"));
+                let what =
+                    format!("{whose}: the transaction at {prev} is missing (the one before is {seen})");
+                self.report(id, at, Vec::new(), what);
+            }
+        }
+    }
+
+    fn cold(&mut self, reader: &mut Reader, id: SegmentId) -> Result<Vec<MessageEntry>> {
+        let end = reader.end();
+        let items = walk::cold_records(reader, end);
+        for item in &items {
+            let Item::Message { head, offset, .. } = item else { continue };
+            let at = u64::from(*offset) + head.covered_len() as u64;
+            if !walk::blocks_are_whole(reader, head, at)? {
+                let what = "the checksum of a block does not match".to_owned();
+                self.report(id, at, vec![head.message], what);
+            }
+        }
+        Ok(items.iter().filter_map(walk::message_entry).collect())
+    }
+
+    /// The footer is a view of the content.
+    fn compare(&mut self, id: SegmentId, footer: &Footer, seen: &[MessageEntry]) {
+        if footer.messages != seen {
+            let seen: HashSet<MessageNo> = seen.iter().map(|m| m.message).collect();
+            let lost = footer.messages.iter().map(|m| m.message).filter(|m| !seen.contains(m)).collect();
+            self.report(id, footer.content_end, lost, "the footer does not match the content".to_owned());
+        }
+    }
+
+    /// What the locations table says, and the digest, of a message that lies here.
+    fn message(&mut self, id: SegmentId, entry: &MessageEntry) {
+        self.totals.messages += 1;
+        match self.shared.locations.get(entry.message) {
+            Some(at) if at == (Location { segment: id, offset: entry.offset }) && self.deep => {
+                let verified = message::read(self.shared, entry.message).and_then(|m| m.verify());
+                if let Err(e) = verified {
+                    self.report(id, u64::from(entry.offset), vec![entry.message], e.to_string());
+                }
+            }
+            Some(at) if at.segment == id && at.offset != entry.offset => {
+                let what = format!("its place in the table is {} instead", at.offset);
+                self.report(id, u64::from(entry.offset), vec![entry.message], what);
+            }
+            // It is read elsewhere, or died: compaction leaves its bytes until the segment goes.
+            Some(_) | None => {}
+        }
+    }
+
+    /// The bodies that Body records name: readable, their blocks whole.
+    fn bodies(&mut self, id: SegmentId) -> Result<()> {
+        for (message, _) in self.shared.bodies.named_in(id) {
+            if message::segment_of(self.shared, message) != Some(id) {
+                continue;
+            }
+            let read = message::read(self.shared, message)
+                .and_then(|m| if self.deep { m.verify() } else { m.read_all().map(drop) });
+            match read {
+                Ok(()) | Err(Error::NoSuchMessage) => {}
+                Err(e) => self.report(id, 0, vec![message], e.to_string()),
+            }
+        }
+        Ok(())
+    }
+}

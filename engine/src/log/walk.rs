@@ -1,0 +1,298 @@
+//! Walking a log segment group by group, in order, with one large buffer.
+//!
+//! Laws
+//! - A group is given out whole or not at all: nothing of it before every record's CRC and the group's own matched.
+//! - Blocks are skipped by length where only transactions are wanted, and checked where the end of the log is judged.
+//! - Nothing read here panics: what is impossible is `Broken`, with as much as is known of it.
+
+use super::footer::{GroupEntry, MessageEntry};
+use super::group::{ALIGN, HEADER_BYTES, Header, MAGIC};
+use super::record::{self, Body, HEAD_BYTES, Head, Kind, MessageHead, Relocate, Txn};
+use crate::codec::Decoder;
+use crate::error::{Error, Result};
+use crate::sys::disk::File;
+use crate::types::{AccountId, Lsn, MessageNo, SegmentId};
+use std::sync::Arc;
+
+const BUFFER_BYTES: usize = 1 << 20;
+
+/// Reads forward through a file.
+pub(super) struct Reader {
+    file: Arc<dyn File>,
+    end: u64,
+    buffer: Vec<u8>,
+    start: u64,
+}
+
+impl Reader {
+    pub(super) fn new(file: Arc<dyn File>, end: u64) -> Self {
+        Self { file, end, buffer: Vec::new(), start: 0 }
+    }
+
+    pub(super) fn end(&self) -> u64 {
+        self.end
+    }
+
+    /// The bytes at a place; an error when they are past the end.
+    pub(super) fn bytes(&mut self, at: u64, len: usize) -> Result<&[u8]> {
+        let bad = || Error::corrupt("a segment", "it ends too early");
+        if at.checked_add(len as u64).is_none_or(|end| end > self.end) {
+            return Err(bad());
+        }
+        let have = self.start..self.start + self.buffer.len() as u64;
+        if !(have.contains(&at) && at + len as u64 <= have.end) {
+            let want = (self.end - at).min(BUFFER_BYTES.max(len) as u64) as usize;
+            self.buffer.resize(want, 0);
+            self.start = at;
+            if let Err(e) = self.file.read_exact_at(&mut self.buffer, at) {
+                self.buffer.clear();
+                return Err(Error::io("reading a segment", e));
+            }
+        }
+        let from = (at - self.start) as usize;
+        self.buffer.get(from..from + len).ok_or_else(bad)
+    }
+}
+
+/// Whose group is expected.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Expect {
+    pub(super) store_id: [u8; 16],
+    pub(super) segment: SegmentId,
+}
+
+/// A record of a group. Places count from the segment's beginning.
+#[derive(Debug, Clone)]
+pub(super) enum Item {
+    Message { head: MessageHead, offset: u32, stored_bytes: u32 },
+    Body { body: Body, offset: u32 },
+    Txn { account: Option<AccountId>, prev: Lsn, payload: Vec<u8> },
+    Relocate(Relocate),
+}
+
+/// A group whose records are all intact.
+#[derive(Debug, Clone)]
+pub(super) struct Group {
+    pub(super) header: Header,
+    pub(super) items: Vec<Item>,
+    /// Messages of which a block is not (looked at only when asked for).
+    pub(super) bad_messages: Vec<MessageNo>,
+}
+
+impl Group {
+    pub(super) fn group_entry(&self) -> GroupEntry {
+        let accounts = self.items.iter().filter_map(|item| match item {
+            Item::Txn { account, .. } => Some(account.map_or(record::NO_ACCOUNT, |a| a.0)),
+            _ => None,
+        });
+        GroupEntry { lsn: self.header.lsn, offset: self.header.offset, accounts: accounts.collect() }
+    }
+
+    pub(super) fn message_entries(&self) -> impl Iterator<Item = MessageEntry> + '_ {
+        self.items.iter().filter_map(message_entry)
+    }
+}
+
+/// What the footer says of a record.
+pub(super) fn message_entry(item: &Item) -> Option<MessageEntry> {
+    match item {
+        Item::Message { head, offset, stored_bytes } => Some(MessageEntry {
+            message: head.message,
+            offset: *offset,
+            stored_bytes: *stored_bytes,
+            body: None,
+            accounts: head.accounts.clone(),
+        }),
+        Item::Body { body, offset } => Some(MessageEntry {
+            message: body.message,
+            offset: *offset,
+            stored_bytes: body.stored_bytes,
+            body: Some(body.segment),
+            accounts: body.accounts.clone(),
+        }),
+        Item::Txn { .. } | Item::Relocate(_) => None,
+    }
+}
+
+/// What stands at a place where a group is expected.
+#[derive(Debug)]
+pub(super) enum Step {
+    Whole(Box<Group>),
+    /// With its header when at least that can be believed.
+    Broken {
+        header: Option<Header>,
+        why: Error,
+    },
+    /// The segment's content ends here.
+    End,
+}
+
+/// How much of a group is wanted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Depth {
+    /// Records only; message blocks are skipped by length.
+    Records,
+    /// The blocks' checksums as well.
+    Blocks,
+}
+
+/// The header at a place, if it is a header and belongs there.
+fn header_at(reader: &mut Reader, expect: Expect, at: u64) -> Result<Header> {
+    let header = Header::decode(reader.bytes(at, HEADER_BYTES)?)?;
+    if !header.is_at(expect.store_id, expect.segment, at) || at + header.whole_len() > reader.end() {
+        return Err(Error::corrupt("a group header", "it does not belong here"));
+    }
+    Ok(header)
+}
+
+/// Only the header at a place that is known to hold a group, for skipping it.
+pub(super) fn peek(reader: &mut Reader, expect: Expect, at: u64) -> Option<Header> {
+    header_at(reader, expect, at).ok()
+}
+
+/// Reads the group at `at`. I/O errors are errors; bytes that cannot be understood are `Broken`.
+pub(super) fn step(reader: &mut Reader, expect: Expect, at: u64, depth: Depth) -> Result<Step> {
+    if at + HEADER_BYTES as u64 > reader.end() {
+        return Ok(Step::End);
+    }
+    let header = match header_at(reader, expect, at) {
+        Ok(header) => header,
+        Err(Error::Io { context, source }) => return Err(Error::Io { context, source }),
+        Err(why) => return Ok(Step::Broken { header: None, why }),
+    };
+    match read_records(reader, &header, at, depth) {
+        Ok((items, bad_messages)) => Ok(Step::Whole(Box::new(Group { header, items, bad_messages }))),
+        Err(Error::Io { context, source }) => Err(Error::Io { context, source }),
+        Err(why) => Ok(Step::Broken { header: Some(header), why }),
+    }
+}
+
+fn read_records(
+    reader: &mut Reader,
+    header: &Header,
+    at: u64,
+    depth: Depth,
+) -> Result<(Vec<Item>, Vec<MessageNo>)> {
+    let (mut items, mut bad_messages) = (Vec::new(), Vec::new());
+    let mut crcs = crc32fast::Hasher::new();
+    let mut place = at + HEADER_BYTES as u64;
+    let end = place + u64::from(header.len);
+    while place < end {
+        let head = Head::decode(reader.bytes(place, HEAD_BYTES)?)?;
+        if place + u64::from(head.len) > end {
+            return Err(Error::corrupt("a record", "it is longer than its group"));
+        }
+        let item = read_record(reader, &head, place)?;
+        if let (Depth::Blocks, Item::Message { head, offset, .. }) = (depth, &item)
+            && !blocks_are_whole(reader, head, u64::from(*offset) + head.covered_len() as u64)?
+        {
+            bad_messages.push(head.message);
+        }
+        crcs.update(&head.crc32.to_le_bytes());
+        items.push(item);
+        place += u64::from(head.len);
+    }
+    if items.len() != header.records as usize || crcs.finalize() != header.records_crc32 {
+        return Err(Error::corrupt("a group", "its records are not those it was written with"));
+    }
+    Ok((items, bad_messages))
+}
+
+/// Reads one record but for a message's blocks.
+pub(super) fn read_record(reader: &mut Reader, head: &Head, place: u64) -> Result<Item> {
+    let offset = u32::try_from(place).map_err(|_| Error::corrupt("a record", "it is out of reach"))?;
+    let len = head.len as usize;
+    Ok(match head.kind {
+        Kind::Message => {
+            let covered =
+                MessageHead::covered_len_of(reader.bytes(place, record::MESSAGE_FIXED_BYTES.min(len))?)?;
+            if covered > len || head.blocks_before {
+                return Err(Error::corrupt("a message record", "its table does not fit"));
+            }
+            let message = MessageHead::decode(head, reader.bytes(place, covered)?)?;
+            Item::Message { head: message, offset, stored_bytes: head.len }
+        }
+        Kind::Body => Item::Body { body: Body::decode(head, reader.bytes(place, len)?)?, offset },
+        Kind::Txn => {
+            let txn = Txn::decode(head, reader.bytes(place, len)?)?;
+            Item::Txn { account: txn.account, prev: txn.prev, payload: txn.payload.to_vec() }
+        }
+        Kind::Relocate => Item::Relocate(Relocate::decode(head, reader.bytes(place, len)?)?),
+    })
+}
+
+/// Whether every block matches its checksum. `at` is where the first one begins.
+pub(super) fn blocks_are_whole(reader: &mut Reader, message: &MessageHead, mut at: u64) -> Result<bool> {
+    for entry in &message.table {
+        let stored = reader.bytes(at, entry.stored_len as usize)?;
+        if crc32fast::hash(stored) != entry.crc32 {
+            return Ok(false);
+        }
+        at += u64::from(entry.stored_len);
+    }
+    Ok(true)
+}
+
+/// The next place from `from` on where the header of a group of this segment stands.
+pub(super) fn next_header(reader: &mut Reader, expect: Expect, from: u64) -> Result<Option<u64>> {
+    let mut at = from.next_multiple_of(ALIGN as u64);
+    while at + HEADER_BYTES as u64 <= reader.end() {
+        let len = (reader.end() - at).min(BUFFER_BYTES as u64) as usize;
+        let chunk = reader.bytes(at, len)?;
+        let candidates: Vec<u64> = memchr::memmem::find_iter(chunk, MAGIC)
+            .filter(|i| i % ALIGN == 0)
+            .map(|i| at + i as u64)
+            .collect();
+        for candidate in candidates {
+            match header_at(reader, expect, candidate) {
+                Ok(_) => return Ok(Some(candidate)),
+                Err(Error::Io { context, source }) => return Err(Error::Io { context, source }),
+                Err(_) => {}
+            }
+        }
+        at += len as u64 / ALIGN as u64 * ALIGN as u64;
+    }
+    Ok(None)
+}
+
+/// Where the last byte of `from..end` that is not zero ends; `from` when all are.
+pub(super) fn content_end(reader: &mut Reader, from: u64) -> Result<u64> {
+    let (mut at, mut last) = (from, from);
+    while at < reader.end() {
+        let len = (reader.end() - at).min(BUFFER_BYTES as u64) as usize;
+        let chunk = reader.bytes(at, len)?;
+        if let Some(i) = chunk.iter().rposition(|b| *b != 0) {
+            last = at + i as u64 + 1;
+        }
+        at += len as u64;
+    }
+    Ok(last)
+}
+
+/// The records of a cold segment, one after the other, until one cannot be read.
+pub(super) fn cold_records(reader: &mut Reader, end: u64) -> Vec<Item> {
+    let mut items = Vec::new();
+    let mut at = super::segment::HEADER_BYTES as u64;
+    while at < end {
+        let read = |reader: &mut Reader| {
+            let head = Head::decode(reader.bytes(at, HEAD_BYTES)?)?;
+            Ok::<_, Error>((read_record(reader, &head, at)?, head.len))
+        };
+        let Ok((item, len)) = read(reader) else { break };
+        items.push(item);
+        at = super::group::padded(at + u64::from(len));
+    }
+    items
+}
+
+/// Checks that a file is the segment it is taken for.
+pub(super) fn check_segment_header(file: &dyn File, expect: Expect) -> Result<()> {
+    let mut bytes = [0; super::segment::HEADER_BYTES];
+    file.read_exact_at(&mut bytes, 0)
+        .map_err(|e| Error::io(format!("reading the header of segment {}", expect.segment), e))?;
+    let header = super::segment::Header::decode(&bytes)?;
+    if header.id != expect.segment || header.store_id != expect.store_id {
+        return Err(Decoder::new(&bytes, "a segment header").bad("the file belongs elsewhere"));
+    }
+    Ok(())
+}
