@@ -9,6 +9,7 @@ mod codec;
 pub mod error;
 pub mod log;
 pub mod metrics;
+pub mod mime;
 pub mod sys;
 pub mod types;
 
