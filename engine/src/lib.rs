@@ -5,12 +5,15 @@
 
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
+pub mod catalog;
 mod codec;
 pub mod error;
 pub mod log;
+pub mod mailbox;
 pub mod metrics;
 pub mod mime;
 pub mod sys;
+pub mod text;
 pub mod types;
 
 pub use error::{Error, Result};
