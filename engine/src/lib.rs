@@ -5,15 +5,24 @@
 
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
+pub mod accounts;
 pub mod catalog;
+pub mod check;
 mod codec;
 pub mod error;
 pub mod log;
 pub mod mailbox;
 pub mod metrics;
 pub mod mime;
+pub mod ops;
+pub mod search;
 pub mod sys;
 pub mod text;
+mod txn;
 pub mod types;
 
 pub use error::{Error, Result};
+pub use ops::{Store, StoreOptions};
+pub use txn::Watch;
+pub use txn::compact::CompactReport;
+pub use txn::recover::Recovery;

@@ -1,0 +1,326 @@
+//! The store: opened, shared, closed.
+
+use crate::accounts::Account;
+use crate::accounts::password::PasswordCost;
+use crate::catalog::Catalog;
+use crate::error::{Error, Result};
+use crate::log::{Log, LogOptions, LogWriter, MessageStager};
+use crate::mailbox::{Mailbox, Pager};
+use crate::metrics::Metrics;
+use crate::sys::clock::{Clock, SystemClock};
+use crate::sys::disk::{Disk, RealDisk};
+use crate::txn::core::{Health, KeepOptions, Published};
+use crate::txn::head::Head;
+use crate::txn::inbox::Inbox;
+use crate::txn::keeper::Keeper;
+use crate::txn::recent::Recent;
+use crate::txn::recover::{Recovered, Recovery, recover};
+use crate::txn::sequencer::Sequencer;
+use crate::txn::{Core, Watch, writer};
+use crate::types::{AccountId, Lsn, MailboxId};
+use parking_lot::Mutex;
+use std::path::Path;
+use std::sync::{Arc, mpsc};
+use std::thread::{self, JoinHandle};
+
+/// How a store is run. Nothing here is part of the format.
+#[derive(Debug, Clone)]
+pub struct StoreOptions {
+    pub log: LogOptions,
+    pub keep: KeepOptions,
+    /// Memory for mailbox rows that are also in the catalog.
+    pub chunk_cache_bytes: u64,
+    /// Memory for the catalog's own cache.
+    pub catalog_cache_bytes: u64,
+    /// The largest message taken, prefix included.
+    pub max_message_bytes: u64,
+    pub password_cost: PasswordCost,
+}
+
+impl Default for StoreOptions {
+    fn default() -> Self {
+        Self {
+            log: LogOptions::default(),
+            keep: KeepOptions::default(),
+            chunk_cache_bytes: 128 << 20,
+            catalog_cache_bytes: 32 << 20,
+            max_message_bytes: 50 << 20,
+            password_cost: PasswordCost::default(),
+        }
+    }
+}
+
+impl StoreOptions {
+    /// Small segments and cheap passwords: the same store, with everything happening sooner.
+    #[must_use]
+    pub fn for_tests() -> Self {
+        let mut options = Self::default();
+        options.log.segment_bytes = 1 << 20;
+        options.log.body_threshold_bytes = 64 << 10;
+        options.chunk_cache_bytes = 1 << 20;
+        options.catalog_cache_bytes = 4 << 20;
+        options.password_cost = PasswordCost { memory_kib: 8, passes: 1 };
+        options
+    }
+}
+
+/// An open store. Cloning shares it.
+#[derive(Clone)]
+pub struct Store {
+    pub(super) inner: Arc<Inner>,
+}
+
+pub(super) struct Inner {
+    pub core: Arc<Core>,
+    pub options: StoreOptions,
+    pub recovery: Recovery,
+    pub keeper: Arc<Keeper>,
+    /// Key of the hash that makes ThreadIds: they mean nothing outside of this store.
+    pub thread_key: [u8; 32],
+    threads: Mutex<Option<Threads>>,
+}
+
+struct Threads {
+    sequencer: JoinHandle<()>,
+    writer: JoinHandle<LogWriter>,
+    keeper: JoinHandle<()>,
+}
+
+impl Store {
+    /// Opens the store in `dir`, making it when there is none.
+    pub fn open(dir: &Path, options: StoreOptions) -> Result<Self> {
+        Self::open_on(Arc::new(RealDisk), Arc::new(SystemClock), dir, options)
+    }
+
+    /// The same on any disk and by any clock.
+    pub fn open_on(
+        disk: Arc<dyn Disk>,
+        clock: Arc<dyn Clock>,
+        dir: &Path,
+        options: StoreOptions,
+    ) -> Result<Self> {
+        // The catalog is opened after the log: by then STORE/LOCK is held.
+        let (catalog_disk, catalog_bytes) = (disk.clone(), options.catalog_cache_bytes);
+        Self::open_over(disk, clock, dir, options, || {
+            Catalog::open(&catalog_disk, &dir.join("catalog"), catalog_bytes)
+        })
+    }
+
+    /// The same over any catalog.
+    pub fn open_over(
+        disk: Arc<dyn Disk>,
+        clock: Arc<dyn Clock>,
+        dir: &Path,
+        options: StoreOptions,
+        catalog: impl FnOnce() -> Result<Catalog>,
+    ) -> Result<Self> {
+        let opened = Log::open(disk, clock.clone(), dir, options.log.clone())?;
+        let catalog = Arc::new(catalog()?);
+        let pager = Pager::new(catalog.clone(), options.chunk_cache_bytes);
+        let recovered = recover(&opened.log, &opened.report, &catalog, &pager, &clock.boot_id())?;
+        say(&recovered.recovery);
+        if !recovered.holes.is_empty() {
+            // Listed, and so said at every opening.
+            opened.log.report_damage(&recovered.holes)?;
+        }
+        let writer = opened.log.writer().ok_or(Error::Owned)?;
+        Self::start(opened.log, writer, clock, catalog, pager, recovered, options)
+    }
+
+    fn start(
+        log: Log,
+        log_writer: LogWriter,
+        clock: Arc<dyn Clock>,
+        catalog: Arc<Catalog>,
+        pager: Arc<Pager>,
+        recovered: Recovered,
+        options: StoreOptions,
+    ) -> Result<Self> {
+        let mut numbers = recovered.numbers;
+        numbers.next_message = numbers.next_message.max(log.highest_message_no().next());
+        if recovered.lost_up_to.is_some() {
+            numbers.jump();
+        }
+        let thread_key = blake3::derive_key("mailcask thread id", &log.store_id());
+        let published = Published {
+            lsn: recovered.last_lsn,
+            numbers,
+            dirty: recovered.dirty,
+            deleted: recovered.deleted,
+        };
+        let core = Arc::new(Core {
+            log,
+            clock,
+            catalog,
+            pager,
+            registry: recovered.registry,
+            deliveries: Mutex::new(recovered.deliveries),
+            recent: Recent::default(),
+            inbox: Inbox::default(),
+            published: Mutex::new(published),
+            health: Health::default(),
+            metrics: Metrics::default(),
+            keep: options.keep,
+        });
+        let keeper = Arc::new(Keeper::new(core.clone(), recovered.changed, recovered.damaged));
+        let head = Head::new(core.clone(), numbers, recovered.next_lsn);
+        let threads = Threads::start(&core, head, log_writer, &keeper)?;
+        let inner = Inner {
+            core,
+            options,
+            recovery: recovered.recovery,
+            keeper,
+            thread_key,
+            threads: Mutex::new(Some(threads)),
+        };
+        let store = Self { inner: Arc::new(inner) };
+        if let Some(lost_up_to) = recovered.lost_up_to {
+            store.jump_numbers(lost_up_to)?;
+        }
+        Ok(store)
+    }
+
+    /// Ends in order: everything acknowledged is in the log and the catalog, and the next opening
+    /// replays nothing. Calls made later answer that the store is closing.
+    pub fn close(&self) -> Result<()> {
+        let Some(threads) = self.inner.threads.lock().take() else { return Ok(()) };
+        let core = &self.inner.core;
+        core.inbox.close();
+        threads.sequencer.join().map_err(|_| panicked("sequencer"))?;
+        let log_writer = threads.writer.join().map_err(|_| panicked("log writer"))?;
+        self.inner.keeper.stop();
+        threads.keeper.join().map_err(|_| panicked("keeper"))?;
+        if core.health.is_poisoned() {
+            return Err(Error::Poisoned);
+        }
+        self.inner.keeper.checkpoint()?;
+        log_writer.close_clean()?;
+        let last_lsn = core.log.durable_lsn();
+        core.catalog.set_mark(&crate::catalog::Mark {
+            lsn: last_lsn,
+            clean: true,
+            boot_id: core.clock.boot_id(),
+        })
+    }
+
+    /// What opening found.
+    #[must_use]
+    pub fn recovery(&self) -> &Recovery {
+        &self.inner.recovery
+    }
+
+    #[must_use]
+    pub fn options(&self) -> &StoreOptions {
+        &self.inner.options
+    }
+
+    /// The account's latest published version.
+    pub fn account(&self, id: AccountId) -> Result<Arc<Account>> {
+        self.inner.core.registry.account(id)
+    }
+
+    /// The mailbox's latest published version.
+    pub fn mailbox(&self, account: AccountId, id: MailboxId) -> Result<Arc<Mailbox>> {
+        self.account(account)?.mailbox(id).cloned().ok_or(Error::NoSuchMailbox)
+    }
+
+    /// Wakes when something of the account was published.
+    pub fn watch(&self, id: AccountId) -> Result<Watch> {
+        self.inner.core.registry.watch(id)
+    }
+
+    /// Where the bytes of a message go before it is appended or delivered.
+    #[must_use]
+    pub fn stager(&self) -> MessageStager {
+        self.inner.core.log.stager()
+    }
+
+    /// Wall clock as the store sees it.
+    #[must_use]
+    pub fn now_ms(&self) -> u64 {
+        self.inner.core.clock.now_ms()
+    }
+
+    /// Writes everything published to the catalog and to a snapshot run.
+    pub fn snapshot(&self) -> Result<Lsn> {
+        self.inner.keeper.snapshot()
+    }
+
+    /// Writes everything published to the catalog.
+    pub fn checkpoint(&self) -> Result<Lsn> {
+        self.inner.keeper.checkpoint()
+    }
+
+    /// Compacts what is worth it.
+    pub fn compact(&self) -> Result<crate::txn::compact::CompactReport> {
+        self.inner.keeper.compact()
+    }
+
+    pub(crate) fn keeper(&self) -> &Keeper {
+        &self.inner.keeper
+    }
+
+    pub(crate) fn core(&self) -> &Arc<Core> {
+        &self.inner.core
+    }
+}
+
+/// What the operator has to know of an opening that was not plain.
+fn say(recovery: &Recovery) {
+    if let Some(why) = &recovery.catalog_rebuilt {
+        tracing::warn!(why, "the catalog was rebuilt from the log");
+    }
+    if let Some(lsn) = recovery.lost_up_to {
+        tracing::error!(up_to_lsn = lsn.0, "acknowledged data was lost from the log's end");
+    }
+    for damage in &recovery.damage {
+        tracing::error!(damage, "the log is damaged; run `mailcask check`");
+    }
+}
+
+impl Threads {
+    fn start(core: &Arc<Core>, head: Head, log_writer: LogWriter, keeper: &Arc<Keeper>) -> Result<Self> {
+        let (to_writer, groups) = mpsc::channel();
+        let spawn_error = |e| Error::io("starting a thread", e);
+        let sequencer = Sequencer::new(head, to_writer);
+        let of_sequencer = core.clone();
+        let sequencer = thread::Builder::new()
+            .name("sequencer".into())
+            .spawn(move || {
+                let _guard = PanicGuard(&of_sequencer);
+                sequencer.run();
+            })
+            .map_err(spawn_error)?;
+        let of_writer = core.clone();
+        let writer = thread::Builder::new()
+            .name("log-writer".into())
+            .spawn(move || {
+                let _guard = PanicGuard(&of_writer);
+                writer::run(&of_writer, log_writer, &groups)
+            })
+            .map_err(spawn_error)?;
+        let of_keeper = keeper.clone();
+        let keeper = thread::Builder::new()
+            .name("keeper".into())
+            .spawn(move || of_keeper.run())
+            .map_err(spawn_error)?;
+        Ok(Self { sequencer, writer, keeper })
+    }
+}
+
+/// A thread of the commit path that panics takes writing with it: nobody waits for it for ever, and
+/// nobody hears success.
+struct PanicGuard<'a>(&'a Core);
+
+impl Drop for PanicGuard<'_> {
+    fn drop(&mut self) {
+        if thread::panicking() {
+            self.0.health.poison();
+            self.0.inbox.abandon();
+        }
+    }
+}
+
+fn panicked(thread: &str) -> Error {
+    Error::corrupt(format!("the {thread} thread"), "it panicked; this is a bug, the log is intact")
+}

@@ -1,0 +1,120 @@
+//! What an operation does to an account. Used by the sequencer for new transactions and by recovery
+//! for old ones, so that both come to the same state.
+//!
+//! Laws
+//! - UIDNEXT, modseq and the id counters only rise here, whatever an operation says.
+//! - An operation on an object that is no longer there does nothing: it was deleted later in
+//!   sequence, or the object was lost and repair will say so.
+
+use super::op::Op;
+use crate::accounts::Account;
+use crate::error::{Error, Result};
+use crate::mailbox::{FlagId, Header, Mailbox, Pager};
+use crate::types::{EmailId, MailboxId, ModSeq, Uid};
+use std::sync::Arc;
+
+/// Applies one operation of the group `account.last_lsn`.
+pub fn apply(account: &mut Account, op: &Op, pager: &Arc<Pager>) -> Result<()> {
+    match op {
+        Op::PutAccount { name, password_hash, quota_bytes } => {
+            account.name = name.as_str().into();
+            account.password_hash = password_hash.as_deref().map(Arc::from);
+            account.quota_bytes = *quota_bytes;
+        }
+        // The account as a whole goes: the one who holds the accounts sees to it.
+        Op::DeleteAccount => {}
+        Op::PutMailbox { mailbox, name, .. } => {
+            put_mailbox(account, *mailbox, name, op, pager);
+        }
+        Op::DeleteMailbox { mailbox } => {
+            if let Some(gone) = account.mailboxes.remove(mailbox) {
+                account.names.remove(&*gone.header.name);
+            }
+        }
+        Op::Subscribe { name, on } => {
+            let subscriptions = Arc::make_mut(&mut account.subscriptions);
+            if *on {
+                subscriptions.insert(name.clone());
+            } else {
+                subscriptions.remove(name);
+            }
+        }
+        Op::Jump { modseq, next_email, next_mailbox } => {
+            account.modseq = account.modseq.max(*modseq);
+            account.next_email = account.next_email.max(*next_email);
+            account.next_mailbox = account.next_mailbox.max(*next_mailbox);
+        }
+        // Kept by the table of deliveries, not by the account.
+        Op::Delivered { .. } => {}
+        Op::Keyword { mailbox, .. }
+        | Op::Append { mailbox, .. }
+        | Op::Flags { mailbox, .. }
+        | Op::Expunge { mailbox, .. }
+        | Op::Recent { mailbox, .. }
+        | Op::JumpMailbox { mailbox, .. } => return apply_in_mailbox(account, *mailbox, op),
+    }
+    Ok(())
+}
+
+fn put_mailbox(account: &mut Account, id: MailboxId, name: &str, op: &Op, pager: &Arc<Pager>) {
+    let Op::PutMailbox { uid_validity, special_use, .. } = op else { return };
+    if let Some(present) = account.mailboxes.get_mut(&id) {
+        let mailbox = Arc::make_mut(present);
+        account.names.remove(&*mailbox.header.name);
+        mailbox.header.name = name.into();
+        mailbox.header.uid_validity = *uid_validity;
+        mailbox.header.special_use = *special_use;
+        mailbox.header.changed_lsn = account.last_lsn;
+    } else {
+        let mut header = Header::new(account.id, id, name, *uid_validity, account.modseq);
+        header.special_use = *special_use;
+        header.changed_lsn = account.last_lsn;
+        account.mailboxes.insert(id, Arc::new(Mailbox::new(header, pager.clone())));
+        account.next_mailbox = account.next_mailbox.max(id.next());
+    }
+    account.names.insert(name.to_owned(), id);
+    let last = account.name_validities.entry(name.to_owned()).or_insert(*uid_validity);
+    *last = (*last).max(*uid_validity);
+}
+
+fn apply_in_mailbox(account: &mut Account, id: MailboxId, op: &Op) -> Result<()> {
+    let Some(mailbox) = account.mailboxes.get_mut(&id) else { return Ok(()) };
+    let mailbox = Arc::make_mut(mailbox);
+    mailbox.header.changed_lsn = account.last_lsn;
+    let mut modseq = ModSeq(0);
+    let mut next_email = EmailId(0);
+    match op {
+        Op::Keyword { flag, name, .. } => put_keyword(mailbox, *flag, name)?,
+        Op::Append { row, .. } => {
+            modseq = row.modseq;
+            next_email = row.email.next();
+            mailbox.append(row.clone())?;
+        }
+        Op::Flags { uids, set, clear, modseq: at, .. } => {
+            modseq = *at;
+            mailbox.set_flags(uids, set, clear, *at)?;
+        }
+        Op::Expunge { uids, modseq: at, .. } => {
+            modseq = *at;
+            mailbox.expunge(uids, *at)?;
+        }
+        Op::Recent { uid, .. } => mailbox.header.recent_uid = mailbox.header.recent_uid.max(*uid),
+        Op::JumpMailbox { uid_next, uid_validity, .. } => {
+            mailbox.header.uid_next = mailbox.header.uid_next.max(*uid_next).max(Uid(1));
+            mailbox.header.uid_validity = mailbox.header.uid_validity.max(*uid_validity);
+            let name = mailbox.header.name.to_string();
+            account.name_validities.insert(name, mailbox.header.uid_validity);
+        }
+        _ => {}
+    }
+    account.modseq = account.modseq.max(modseq);
+    account.next_email = account.next_email.max(next_email);
+    Ok(())
+}
+
+fn put_keyword(mailbox: &mut Mailbox, flag: FlagId, name: &str) -> Result<()> {
+    if mailbox.add_keyword(name)? == flag {
+        return Ok(());
+    }
+    Err(Error::corrupt("a transaction", "a keyword has another number here"))
+}

@@ -1,0 +1,143 @@
+//! What the threads of an open store share.
+
+use super::deliveries::Deliveries;
+use super::head::Head;
+use super::inbox::Inbox;
+use super::numbers::Numbers;
+use super::recent::Recent;
+use super::registry::Registry;
+use crate::catalog::Catalog;
+use crate::error::{Error, Result};
+use crate::log::Log;
+use crate::mailbox::Pager;
+use crate::metrics::Metrics;
+use crate::sys::clock::Clock;
+use crate::types::{AccountId, Lsn};
+use parking_lot::Mutex;
+use std::collections::BTreeSet;
+use std::future::Future;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc;
+use tokio::sync::oneshot;
+
+/// How much of what is kept in memory, and when it goes to disk.
+#[derive(Debug, Clone, Copy)]
+pub struct KeepOptions {
+    /// A checkpoint is made after this many bytes of log ...
+    pub checkpoint_bytes: u64,
+    /// ... or after this time, if anything changed.
+    pub checkpoint_ms: u64,
+    /// A snapshot run is written after this many bytes of log.
+    pub snapshot_bytes: u64,
+    /// Transactions are kept at least this long, for restore to a point in time.
+    pub retention_ms: u64,
+    /// A segment whose messages were moved away stays this long, for sessions that still show them.
+    pub grace_ms: u64,
+    /// A segment is compacted when at least this part of it is dead, in percent.
+    pub compact_dead_percent: u8,
+}
+
+impl Default for KeepOptions {
+    fn default() -> Self {
+        Self {
+            checkpoint_bytes: 64 << 20,
+            checkpoint_ms: 30_000,
+            snapshot_bytes: 256 << 20,
+            retention_ms: 7 * 86_400_000,
+            grace_ms: 600_000,
+            compact_dead_percent: 20,
+        }
+    }
+}
+
+/// Whether the store may still write.
+#[derive(Debug, Default)]
+pub struct Health {
+    poisoned: AtomicBool,
+}
+
+impl Health {
+    pub fn poison(&self) {
+        self.poisoned.store(true, Ordering::SeqCst);
+    }
+
+    #[must_use]
+    pub fn is_poisoned(&self) -> bool {
+        self.poisoned.load(Ordering::SeqCst)
+    }
+}
+
+/// The durable state that readers see, as of one group.
+#[derive(Debug, Default)]
+pub struct Published {
+    pub lsn: Lsn,
+    pub numbers: Numbers,
+    /// Changed since the last checkpoint.
+    pub dirty: BTreeSet<AccountId>,
+    /// Deleted since the last checkpoint.
+    pub deleted: BTreeSet<AccountId>,
+}
+
+pub struct Core {
+    pub clock: Arc<dyn Clock>,
+    pub catalog: Arc<Catalog>,
+    pub pager: Arc<Pager>,
+    pub registry: Registry,
+    pub deliveries: Mutex<Deliveries>,
+    pub recent: Recent,
+    pub inbox: Inbox,
+    pub published: Mutex<Published>,
+    pub health: Health,
+    pub metrics: Metrics,
+    pub keep: KeepOptions,
+    /// Dropped last: it gives up STORE/LOCK, and by then the catalog's files have to be closed.
+    pub log: Log,
+}
+
+impl Core {
+    /// Runs a plan on the sequencer and waits until what it did is durable.
+    ///
+    /// An error of the plan is waited for likewise, for it may rest on what is not yet durable.
+    pub fn submit<T: Send + 'static>(
+        &self,
+        plan: impl FnOnce(&mut Head) -> Result<T> + Send + 'static,
+    ) -> Result<T> {
+        let (answer, wait) = mpsc::sync_channel(1);
+        // The caller waits below; if it is gone nobody wants to know.
+        self.request(plan, move |result| drop(answer.send(result)))?;
+        // The sender is dropped unanswered only when the sequencer or the writer died.
+        wait.recv().unwrap_or(Err(Error::OutcomeUnknown))
+    }
+
+    /// The same for a caller that awaits: no thread is held while the disk works. The plan is on its
+    /// way when this returns, and dropping the future does not call it back.
+    pub fn submit_async<T, P>(&self, plan: P) -> impl Future<Output = Result<T>> + Send + use<T, P>
+    where
+        T: Send + 'static,
+        P: FnOnce(&mut Head) -> Result<T> + Send + 'static,
+    {
+        let (answer, wait) = oneshot::channel();
+        let taken = self.request(plan, move |result| drop(answer.send(result)));
+        async move {
+            taken?;
+            wait.await.unwrap_or(Err(Error::OutcomeUnknown))
+        }
+    }
+
+    fn request<T: Send + 'static>(
+        &self,
+        plan: impl FnOnce(&mut Head) -> Result<T> + Send + 'static,
+        answer: impl FnOnce(Result<T>) + Send + 'static,
+    ) -> Result<()> {
+        let taken = self.inbox.push(Box::new(move |head| {
+            let result = plan(head);
+            head.reply_when_durable(Box::new(move |durable| match (durable, result) {
+                // Refused before it was part of any group: that it is not there is known.
+                (Ok(()), result) | (Err(_), result @ Err(Error::Poisoned)) => answer(result),
+                (Err(failure), _) => answer(Err(failure.error())),
+            }));
+        }));
+        if taken { Ok(()) } else { Err(Error::Closed) }
+    }
+}

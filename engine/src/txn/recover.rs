@@ -1,0 +1,395 @@
+//! Opening: from the log and whatever views survived to the state that was published last.
+//!
+//! Laws
+//! - The log is the truth. The catalog is trusted after a clean stop, or after a crash under the same
+//!   boot; otherwise it is emptied and filled from snapshot runs and transactions.
+//! - A transaction applies to an account only if it is newer than the account's row.
+//! - A view that is ahead of the log means that acknowledged data was lost: it is reported, the view
+//!   dropped, and every counter jumps past anything possibly issued.
+//! - Damage makes the accounts it hit read-only; the rest of the store opens. Where it is not known whom
+//!   it hit, the counters of every account without a later transaction jump likewise: that transaction
+//!   also says that they did.
+
+use super::apply::apply;
+use super::checkpoint::{ChangedKeys, decode_store_row, keys_of};
+use super::compact::Damaged;
+use super::deliveries::{DeliveredTo, Deliveries};
+use super::numbers::Numbers;
+use super::op::{self, Op};
+use super::registry::{Registry, load};
+use super::snapshot;
+use crate::accounts::{Account, object};
+use crate::catalog::{Catalog, Kind, Mark, ObjectKey};
+use crate::error::{Error, Result};
+use crate::log::{Damage, Log, OpenReport, RunSet, TxnRecord};
+use crate::mailbox::Pager;
+use crate::types::{AccountId, Lsn};
+use std::collections::btree_map::Entry;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+/// What opening found and did; for the operator and for `stats`.
+#[derive(Debug, Clone, Default, serde::Serialize, serde::Deserialize)]
+pub struct Recovery {
+    pub created: bool,
+    pub clean: bool,
+    /// The catalog was rebuilt from snapshot runs and log; why.
+    pub catalog_rebuilt: Option<String>,
+    pub replayed_transactions: u64,
+    /// Accounts that are read-only because damage hit them.
+    pub read_only_accounts: Vec<AccountId>,
+    /// What the log found, in words.
+    pub damage: Vec<String>,
+    /// Acknowledged data beyond the log's end was lost: up to which group a view had it.
+    pub lost_up_to: Option<Lsn>,
+    pub cut_tail_bytes: u64,
+}
+
+/// The state as of the log's end.
+pub struct Recovered {
+    pub recovery: Recovery,
+    pub registry: Registry,
+    pub deliveries: Deliveries,
+    pub numbers: Numbers,
+    pub changed: ChangedKeys,
+    /// What has to be left as it is.
+    pub damaged: Damaged,
+    /// Acknowledged groups up to this one are lost, and it is not known whose they all were.
+    pub lost_up_to: Option<Lsn>,
+    /// Accounts changed after the catalog's mark, to be written at the next checkpoint.
+    pub dirty: BTreeSet<AccountId>,
+    pub deleted: BTreeSet<AccountId>,
+    pub last_lsn: Lsn,
+    /// Acknowledged transactions that cannot be read, and that nobody was told of before.
+    pub holes: Vec<Damage>,
+    /// The number of the next group.
+    pub next_lsn: Lsn,
+}
+
+pub fn recover(
+    log: &Log,
+    report: &OpenReport,
+    catalog: &Arc<Catalog>,
+    pager: &Arc<Pager>,
+    boot_id: &str,
+) -> Result<Recovered> {
+    let mut recovery = Recovery {
+        created: report.created,
+        clean: report.clean,
+        damage: report.damage.iter().map(|damage| damage.what.clone()).collect(),
+        cut_tail_bytes: report.cut_tail_bytes,
+        ..Recovery::default()
+    };
+    let mut runs_damaged = false;
+    if let Some(why) = distrust(report, catalog, boot_id, &mut recovery) {
+        catalog.delete_and_reopen()?;
+        if !report.created {
+            recovery.catalog_rebuilt = Some(why);
+        }
+        runs_damaged = load_snapshots(log, catalog, &mut recovery)?;
+    }
+    let recovered = match replay(log, report, catalog, pager, recovery.clone()) {
+        Err(Error::Corrupt { what, why }) if recovery.catalog_rebuilt.is_none() => {
+            // The catalog was trusted and turns out damaged: it goes, and the log tells it all again.
+            recovery.catalog_rebuilt = Some(format!("{what}: {why}"));
+            catalog.delete_and_reopen()?;
+            runs_damaged = load_snapshots(log, catalog, &mut recovery)?;
+            replay(log, report, catalog, pager, recovery)
+        }
+        result => result,
+    };
+    let mut recovered = recovered?;
+    recovered.damaged.runs = runs_damaged;
+    Ok(recovered)
+}
+
+/// Why the catalog cannot be trusted, if it cannot.
+fn distrust(
+    report: &OpenReport,
+    catalog: &Catalog,
+    boot_id: &str,
+    recovery: &mut Recovery,
+) -> Option<String> {
+    let mark = match catalog.mark() {
+        Ok(Some(mark)) => mark,
+        Ok(None) => return Some("it is empty".into()),
+        Err(error) => return Some(error.to_string()),
+    };
+    if mark.lsn > report.last_lsn {
+        recovery.lost_up_to = Some(mark.lsn);
+        return Some("it is ahead of the log: acknowledged data was lost".into());
+    }
+    if mark.clean && report.clean && mark.lsn == report.last_lsn {
+        return None;
+    }
+    if !boot_id.is_empty() && mark.boot_id == boot_id {
+        return None;
+    }
+    Some("the machine was restarted without a clean stop".into())
+}
+
+/// Fills the empty catalog from the newest intact set of runs. Says whether one was not intact.
+fn load_snapshots(log: &Log, catalog: &Catalog, recovery: &mut Recovery) -> Result<bool> {
+    let mut damaged = false;
+    let (current, previous) = log.manifest_runs();
+    for set in [current, previous] {
+        if set.runs.is_empty() {
+            continue;
+        }
+        match load_set(log, catalog, &set) {
+            Ok(()) => {
+                catalog.set_mark(&Mark { lsn: set.as_of, clean: false, boot_id: String::new() })?;
+                return Ok(damaged);
+            }
+            Err(error) => {
+                damaged = true;
+                tracing::error!(%error, as_of = set.as_of.0, "a snapshot cannot be read");
+                recovery.damage.push(format!("snapshot as of {}: {error}", set.as_of));
+                catalog.delete_and_reopen()?;
+            }
+        }
+    }
+    Ok(damaged)
+}
+
+fn load_set(log: &Log, catalog: &Catalog, set: &RunSet) -> Result<()> {
+    snapshot::load(log, catalog, set)
+}
+
+fn replay(
+    log: &Log,
+    report: &OpenReport,
+    catalog: &Arc<Catalog>,
+    pager: &Arc<Pager>,
+    recovery: Recovery,
+) -> Result<Recovered> {
+    let mark = catalog.mark()?.map_or(Lsn(0), |mark| mark.lsn);
+    let mut replayer = Replayer::new(catalog, pager, recovery, mark, report.last_lsn)?;
+    replayer.hit(&report.damage);
+    let held = log.first_lsn_held();
+    if held.0 > mark.0 + 1 && !report.created {
+        replayer.log_damaged = true;
+        replayer.recovery.damage.push(format!(
+            "transactions {} to {} are neither in the log nor in a snapshot",
+            mark.0 + 1,
+            held.0 - 1
+        ));
+    }
+    let holes = log.replay(mark, &mut |txn| replayer.apply(txn))?;
+    // What opening the log found already is in the report.
+    let known = |hole: &Damage| {
+        report.damage.iter().any(|d| d.first_lsn <= hole.first_lsn && hole.last_lsn <= d.last_lsn)
+    };
+    let holes: Vec<Damage> = holes.into_iter().filter(|hole| !known(hole)).collect();
+    replayer.hit(&holes);
+    replayer.recovery.damage.extend(holes.iter().map(|hole| hole.what.clone()));
+    Ok(Recovered { holes, ..replayer.finish(report) })
+}
+
+/// An account being replayed, and the group its row was as of: several transactions may have one
+/// group's number, and all of that group are in the row.
+struct Replayed {
+    as_of: Lsn,
+    account: Account,
+}
+
+struct Replayer<'a> {
+    catalog: &'a Arc<Catalog>,
+    pager: &'a Arc<Pager>,
+    registry: Registry,
+    accounts: BTreeMap<AccountId, Replayed>,
+    deliveries: Deliveries,
+    numbers: Numbers,
+    changed: ChangedKeys,
+    deleted: BTreeSet<AccountId>,
+    /// Named by transactions, but neither in the catalog nor created.
+    unknown: BTreeSet<AccountId>,
+    read_only: BTreeSet<AccountId>,
+    everybody_hit: bool,
+    recovery: Recovery,
+    log_damaged: bool,
+    lost_up_to: Option<Lsn>,
+    /// Later transactions are left out.
+    until: Lsn,
+}
+
+impl<'a> Replayer<'a> {
+    fn new(
+        catalog: &'a Arc<Catalog>,
+        pager: &'a Arc<Pager>,
+        recovery: Recovery,
+        mark: Lsn,
+        until: Lsn,
+    ) -> Result<Self> {
+        let (numbers, mut changed) = match catalog.get(&ObjectKey::Store)? {
+            Some(row) => decode_store_row(&row.bytes)?,
+            None => Default::default(),
+        };
+        let registry = Registry::new(catalog.clone(), pager.clone());
+        let mut cut_off = Vec::new();
+        catalog.scan_kind(Kind::Account, &mut |_, row| {
+            let object::AccountObject { account, mailboxes } = object::decode(&row.bytes)?;
+            registry.know(&account.name, account.id);
+            if row.as_of > mark {
+                cut_off.push((account.id, mailboxes));
+            }
+            Ok(())
+        })?;
+        // Of a checkpoint that was cut off before it could say which rows it changed.
+        for (id, mailboxes) in cut_off {
+            changed.append(&mut keys_of(catalog, id, &mailboxes)?);
+        }
+        let mut deliveries = Deliveries::default();
+        catalog.scan_kind(Kind::DeliveryKeys, &mut |key, row| {
+            if let ObjectKey::DeliveryKeys(account, day) = key {
+                if row.as_of > mark {
+                    changed.insert(key);
+                }
+                deliveries.load(account, day, row.as_of, &row.bytes)?;
+            }
+            Ok(())
+        })?;
+        Ok(Self {
+            catalog,
+            pager,
+            registry,
+            accounts: BTreeMap::new(),
+            deliveries,
+            numbers,
+            changed,
+            deleted: BTreeSet::new(),
+            unknown: BTreeSet::new(),
+            read_only: BTreeSet::new(),
+            everybody_hit: false,
+            recovery,
+            log_damaged: false,
+            lost_up_to: None,
+            until,
+        })
+    }
+
+    fn apply(&mut self, txn: &TxnRecord<'_>) -> Result<()> {
+        // What came after the moment that is asked for.
+        if txn.lsn > self.until {
+            return Ok(());
+        }
+        let Some(id) = txn.account else { return Ok(()) };
+        let ops = op::decode(txn.payload)?;
+        ops.iter().for_each(|op| self.numbers.note(id, op));
+        self.note_deliveries(id, txn.lsn, &ops);
+        self.recovery.replayed_transactions += 1;
+        let Some(replayed) =
+            Self::account(&mut self.accounts, &self.deleted, self.catalog, self.pager, id, &ops)?
+        else {
+            if ops.iter().any(|op| matches!(op, Op::DeleteAccount)) {
+                self.forget(id);
+            } else if !self.deleted.contains(&id) {
+                self.unknown.insert(id);
+            }
+            return Ok(());
+        };
+        if txn.lsn <= replayed.as_of {
+            return Ok(());
+        }
+        let account = &mut replayed.account;
+        account.last_lsn = txn.lsn;
+        for op in &ops {
+            apply(account, op, self.pager)?;
+        }
+        if ops.iter().any(|op| matches!(op, Op::DeleteAccount)) {
+            self.forget(id);
+        }
+        Ok(())
+    }
+
+    /// The account was deleted; its row may have gone before, with a checkpoint that was cut off.
+    fn forget(&mut self, id: AccountId) {
+        self.deleted.insert(id);
+        self.accounts.remove(&id);
+        self.deliveries.forget_account(id);
+        self.unknown.remove(&id);
+    }
+
+    fn account<'m>(
+        accounts: &'m mut BTreeMap<AccountId, Replayed>,
+        deleted: &BTreeSet<AccountId>,
+        catalog: &Catalog,
+        pager: &Arc<Pager>,
+        id: AccountId,
+        ops: &[Op],
+    ) -> Result<Option<&'m mut Replayed>> {
+        if deleted.contains(&id) {
+            return Ok(None);
+        }
+        if let Entry::Vacant(vacant) = accounts.entry(id) {
+            let account = match load(catalog, pager, id)? {
+                Some(account) => account,
+                None => match ops.first() {
+                    Some(Op::PutAccount { name, .. }) => Account::new(id, name),
+                    _ => return Ok(None),
+                },
+            };
+            vacant.insert(Replayed { as_of: account.last_lsn, account });
+        }
+        Ok(accounts.get_mut(&id))
+    }
+
+    /// Lost transactions make the accounts they were of read-only; where nothing says whose they were,
+    /// all of them, and every counter has to jump past what they may have given. Lost messages alone
+    /// stop nobody from writing.
+    fn hit(&mut self, damage: &[Damage]) {
+        self.log_damaged |= !damage.is_empty();
+        for lost in damage.iter().filter(|lost| lost.first_lsn > Lsn(0)) {
+            self.read_only.extend(&lost.accounts);
+            if lost.accounts.is_empty() {
+                self.everybody_hit = true;
+                self.lost_up_to = self.lost_up_to.max(Some(lost.last_lsn));
+            }
+        }
+    }
+
+    fn note_deliveries(&mut self, id: AccountId, lsn: Lsn, ops: &[Op]) {
+        for op in ops {
+            if let Op::Delivered { key, mailbox, uid, time_ms } = op {
+                let to = DeliveredTo { mailbox: *mailbox, uid: *uid };
+                self.deliveries.insert(id, *key, to, *time_ms, lsn);
+            }
+        }
+    }
+
+    fn finish(mut self, report: &OpenReport) -> Recovered {
+        for id in &self.unknown {
+            self.log_damaged = true;
+            self.recovery.damage.push(format!("account {id} has transactions, but its beginning is lost"));
+        }
+        for id in &self.deleted {
+            self.registry.remove(*id);
+        }
+        let dirty = self.accounts.keys().copied().collect();
+        for (_, replayed) in std::mem::take(&mut self.accounts) {
+            self.registry.publish(replayed.account);
+        }
+        if self.everybody_hit {
+            self.read_only.extend(self.registry.ids());
+        }
+        for id in &self.read_only {
+            self.registry.set_read_only(*id);
+        }
+        self.recovery.read_only_accounts = self.registry.read_only();
+        let lost_up_to = self.lost_up_to.max(self.recovery.lost_up_to);
+        Recovered {
+            recovery: self.recovery,
+            registry: self.registry,
+            deliveries: self.deliveries,
+            numbers: self.numbers,
+            changed: self.changed,
+            lost_up_to,
+            damaged: Damaged::of_log(self.log_damaged),
+            dirty,
+            deleted: self.deleted,
+            last_lsn: report.last_lsn,
+            next_lsn: report.next_lsn,
+            holes: Vec::new(),
+        }
+    }
+}
