@@ -6,6 +6,7 @@
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
 pub mod accounts;
+pub mod attach;
 pub mod catalog;
 pub mod check;
 mod codec;
