@@ -1,0 +1,106 @@
+//! What FETCH asks for (RFC 3501 section 6.4.5, RFC 7162 section 3.1.4).
+
+use super::SequenceSet;
+use engine::mime::{SectionSpec, What};
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Fetch {
+    pub set: SequenceSet,
+    pub uid: bool,
+    /// In the order asked for; macros (ALL, FAST, FULL) are already expanded. UID FETCH does not
+    /// add `Uid`: the session answers it whether it was asked for or not.
+    pub items: Vec<FetchItem>,
+    /// CHANGEDSINCE: the session adds MODSEQ to the answer.
+    pub changed_since: Option<u64>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum FetchItem {
+    Body,
+    BodyStructure,
+    Envelope,
+    Flags,
+    InternalDate,
+    ModSeq,
+    Rfc822,
+    Rfc822Header,
+    Rfc822Size,
+    Rfc822Text,
+    Section(SectionBody),
+    Uid,
+}
+
+impl FetchItem {
+    /// Whether fetching it sets \Seen: everything that reads a body without PEEK.
+    #[must_use]
+    pub fn sets_seen(&self) -> bool {
+        match self {
+            Self::Rfc822 | Self::Rfc822Text => true,
+            Self::Section(body) => !body.peek,
+            _ => false,
+        }
+    }
+}
+
+/// `BODY[section]<partial>` or `BODY.PEEK[section]<partial>`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SectionBody {
+    pub section: Section,
+    pub peek: bool,
+    pub partial: Option<Partial>,
+}
+
+/// The text inside the brackets: part numbers, then what of that part.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Section {
+    /// Numbers from 1; empty means the message itself.
+    pub path: Vec<u32>,
+    pub text: SectionText,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub enum SectionText {
+    /// Nothing after the part numbers: the part's body, or the whole message.
+    #[default]
+    All,
+    Header,
+    /// Names as sent: the response repeats them.
+    HeaderFields(Vec<String>),
+    HeaderFieldsNot(Vec<String>),
+    Text,
+    /// Only after part numbers.
+    Mime,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Partial {
+    pub first_byte: u32,
+    /// Never zero.
+    pub length_bytes: u32,
+}
+
+impl Partial {
+    /// The bytes meant, of a text of that length: RFC 3501 section 6.4.5 truncates, and answers
+    /// the empty string beyond the end.
+    #[must_use]
+    pub fn range(self, text_bytes: u64) -> std::ops::Range<u64> {
+        let start = u64::from(self.first_byte).min(text_bytes);
+        let end = start.saturating_add(u64::from(self.length_bytes)).min(text_bytes);
+        start..end
+    }
+}
+
+/// What the engine resolves.
+impl From<&Section> for SectionSpec {
+    fn from(section: &Section) -> Self {
+        let what = match &section.text {
+            SectionText::All => What::All,
+            SectionText::Header => What::Header,
+            SectionText::HeaderFields(names) => What::HeaderFields(names.clone()),
+            SectionText::HeaderFieldsNot(names) => What::HeaderFieldsNot(names.clone()),
+            SectionText::Text => What::Text,
+            SectionText::Mime => What::Mime,
+        };
+        Self { path: section.path.clone(), what }
+    }
+}

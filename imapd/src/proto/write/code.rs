@@ -1,0 +1,168 @@
+//! Response codes (RFC 3501 section 7.1, RFC 5530 and the extensions'), as types.
+
+use super::string::astring;
+use std::io::Write as _;
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Code {
+    // RFC 3501 section 7.1
+    Alert,
+    /// The charsets that are understood.
+    BadCharset(Vec<&'static str>),
+    Capability(Vec<String>),
+    Parse,
+    /// The flags, and whether `\*` (new keywords can be made) is among them.
+    PermanentFlags(Vec<String>, bool),
+    ReadOnly,
+    ReadWrite,
+    TryCreate,
+    UidNext(u32),
+    UidValidity(u32),
+    Unseen(u32),
+    // RFC 4315 section 3: lists in the order of the messages; runs are made when writing.
+    AppendUid {
+        uid_validity: u32,
+        uids: Vec<u32>,
+    },
+    CopyUid {
+        uid_validity: u32,
+        from: Vec<u32>,
+        to: Vec<u32>,
+    },
+    UidNotSticky,
+    // RFC 7162
+    HighestModSeq(u64),
+    NoModSeq,
+    /// Numbers or UIDs, as the command used them.
+    Modified(Vec<u32>),
+    Closed,
+    // RFC 4469, RFC 6154
+    TooBig,
+    UseAttr,
+    // RFC 5530 section 3
+    Unavailable,
+    AuthenticationFailed,
+    AuthorizationFailed,
+    Expired,
+    PrivacyRequired,
+    ContactAdmin,
+    NoPerm,
+    InUse,
+    ExpungeIssued,
+    Corruption,
+    ServerBug,
+    ClientBug,
+    Cannot,
+    Limit,
+    OverQuota,
+    AlreadyExists,
+    NonExistent,
+}
+
+impl Code {
+    /// The code's word: also the label for logs and metrics.
+    #[must_use]
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Alert => "ALERT",
+            Self::BadCharset(_) => "BADCHARSET",
+            Self::Capability(_) => "CAPABILITY",
+            Self::Parse => "PARSE",
+            Self::PermanentFlags(..) => "PERMANENTFLAGS",
+            Self::ReadOnly => "READ-ONLY",
+            Self::ReadWrite => "READ-WRITE",
+            Self::TryCreate => "TRYCREATE",
+            Self::UidNext(_) => "UIDNEXT",
+            Self::UidValidity(_) => "UIDVALIDITY",
+            Self::Unseen(_) => "UNSEEN",
+            Self::AppendUid { .. } => "APPENDUID",
+            Self::CopyUid { .. } => "COPYUID",
+            Self::UidNotSticky => "UIDNOTSTICKY",
+            Self::HighestModSeq(_) => "HIGHESTMODSEQ",
+            Self::NoModSeq => "NOMODSEQ",
+            Self::Modified(_) => "MODIFIED",
+            Self::Closed => "CLOSED",
+            Self::TooBig => "TOOBIG",
+            Self::UseAttr => "USEATTR",
+            Self::Unavailable => "UNAVAILABLE",
+            Self::AuthenticationFailed => "AUTHENTICATIONFAILED",
+            Self::AuthorizationFailed => "AUTHORIZATIONFAILED",
+            Self::Expired => "EXPIRED",
+            Self::PrivacyRequired => "PRIVACYREQUIRED",
+            Self::ContactAdmin => "CONTACTADMIN",
+            Self::NoPerm => "NOPERM",
+            Self::InUse => "INUSE",
+            Self::ExpungeIssued => "EXPUNGEISSUED",
+            Self::Corruption => "CORRUPTION",
+            Self::ServerBug => "SERVERBUG",
+            Self::ClientBug => "CLIENTBUG",
+            Self::Cannot => "CANNOT",
+            Self::Limit => "LIMIT",
+            Self::OverQuota => "OVERQUOTA",
+            Self::AlreadyExists => "ALREADYEXISTS",
+            Self::NonExistent => "NONEXISTENT",
+        }
+    }
+
+    pub(super) fn write(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(self.name().as_bytes());
+        match self {
+            Self::BadCharset(charsets) => bad_charset(out, charsets),
+            Self::Capability(names) => {
+                for name in names {
+                    out.push(b' ');
+                    out.extend_from_slice(name.as_bytes());
+                }
+            }
+            Self::PermanentFlags(flags, new_keywords) => {
+                let star = new_keywords.then_some("\\*");
+                let all: Vec<&str> = flags.iter().map(String::as_str).chain(star).collect();
+                out.extend_from_slice(b" (");
+                out.extend_from_slice(all.join(" ").as_bytes());
+                out.push(b')');
+            }
+            Self::UidNext(n) | Self::UidValidity(n) | Self::Unseen(n) => number(out, u64::from(*n)),
+            Self::HighestModSeq(n) => number(out, *n),
+            Self::AppendUid { uid_validity, uids } => {
+                number(out, u64::from(*uid_validity));
+                runs(out, uids);
+            }
+            Self::CopyUid { uid_validity, from, to } => {
+                number(out, u64::from(*uid_validity));
+                runs(out, from);
+                runs(out, to);
+            }
+            Self::Modified(set) => runs(out, set),
+            _ => {}
+        }
+    }
+}
+
+fn bad_charset(out: &mut Vec<u8>, charsets: &[&str]) {
+    for (i, charset) in charsets.iter().enumerate() {
+        out.extend_from_slice(if i == 0 { b" (" } else { b" " });
+        astring(out, charset.as_bytes());
+    }
+    if !charsets.is_empty() {
+        out.push(b')');
+    }
+}
+
+fn number(out: &mut Vec<u8>, number: u64) {
+    // Writing to a Vec cannot fail.
+    let _ = write!(out, " {number}");
+}
+
+/// Numbers as a set, in their order: RFC 4315 section 3 pairs the two sets of COPYUID by
+/// position, so only ascending neighbours become a run.
+fn runs(out: &mut Vec<u8>, numbers: &[u32]) {
+    let mut separator = ' ';
+    for run in numbers.chunk_by(|a, b| a.checked_add(1) == Some(*b)) {
+        let _ = match run {
+            [one] => write!(out, "{separator}{one}"),
+            [first, .., last] => write!(out, "{separator}{first}:{last}"),
+            [] => Ok(()),
+        };
+        separator = ',';
+    }
+}
