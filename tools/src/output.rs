@@ -1,0 +1,88 @@
+//! stdout: for people by default, JSON when asked.
+
+use serde::Serialize;
+use std::io::{self, IsTerminal, Write};
+use tracing_subscriber::filter::{EnvFilter, LevelFilter};
+
+pub struct Output {
+    json: bool,
+}
+
+impl Output {
+    #[must_use]
+    pub fn new(json: bool) -> Self {
+        Self { json }
+    }
+
+    /// Writes data: one JSON value on a line, or what `people` writes.
+    pub fn data<T: Serialize>(
+        &self,
+        value: &T,
+        people: impl FnOnce(&mut dyn Write) -> io::Result<()>,
+    ) -> anyhow::Result<()> {
+        let mut out = io::BufWriter::new(io::stdout().lock());
+        if self.json {
+            serde_json::to_writer(&mut out, value).map_err(io::Error::from)?;
+            out.write_all(b"\n")?;
+        } else {
+            people(&mut out)?;
+        }
+        Ok(out.flush()?)
+    }
+
+    /// One line that others wait for: written through at once.
+    pub fn line(&self, text: &str) -> anyhow::Result<()> {
+        let mut out = io::stdout().lock();
+        writeln!(out, "{text}")?;
+        Ok(out.flush()?)
+    }
+}
+
+/// A table with columns as wide as they need; the last column is ragged.
+pub fn table(out: &mut dyn Write, head: &[&str], rows: &[Vec<String>]) -> io::Result<()> {
+    let mut widths: Vec<usize> = head.iter().map(|cell| cell.chars().count()).collect();
+    for row in rows {
+        for (width, cell) in widths.iter_mut().zip(row) {
+            *width = (*width).max(cell.chars().count());
+        }
+    }
+    let mut line = |cells: &mut dyn Iterator<Item = &str>| -> io::Result<()> {
+        let text: Vec<String> = cells.zip(&widths).map(|(cell, &width)| format!("{cell:<width$}")).collect();
+        writeln!(out, "{}", text.join("  ").trim_end())
+    };
+    line(&mut head.iter().copied())?;
+    rows.iter().try_for_each(|row| line(&mut row.iter().map(String::as_str)))
+}
+
+/// Logs of a tool: warnings, on stderr, unless RUST_LOG says otherwise.
+pub fn log_warnings() {
+    log(LevelFilter::WARN);
+}
+
+/// Logs of a server.
+pub fn log_info() {
+    log(LevelFilter::INFO);
+}
+
+fn log(level: LevelFilter) {
+    let filter = EnvFilter::builder().with_default_directive(level.into()).from_env_lossy();
+    let subscriber = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(io::stderr)
+        .with_ansi(io::stderr().is_terminal());
+    drop(subscriber.try_init());
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn columns_line_up() {
+        let mut out = Vec::new();
+        let rows = vec![vec!["é".into(), "1".into()], vec!["long name".into(), "22".into()]];
+        table(&mut out, &["name", "n"], &rows).unwrap();
+        assert_eq!(String::from_utf8(out).unwrap(), "name       n\né          1\nlong name  22\n");
+    }
+}

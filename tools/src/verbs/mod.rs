@@ -1,0 +1,10 @@
+//! One file a verb.
+
+pub mod account;
+pub mod check;
+pub mod export;
+pub mod import;
+pub mod mailbox;
+pub mod search;
+pub mod serve;
+pub mod stats;
