@@ -1,0 +1,1 @@
+"""What the interoperability checks share: servers, wire clients, mail, harness."""
