@@ -272,10 +272,13 @@ fn a_full_disk_refuses_clearly_and_recovers() {
 #[test]
 fn what_is_asked_for_after_a_refusal_is_not_refused_with_it() {
     let disk = SimDisk::new(7);
-    let store = on_sim(&disk);
+    let clock = SimClock::new(1_700_000_000_000);
+    let store = on_sim_at(&disk, &clock);
     let id = account(&store, "alice", None);
     append(&store, id, 0).unwrap();
     for round in 0..300 {
+        // Past the pause that appends make after a refusal.
+        clock.advance(2_000);
         disk.fail_after(FaultKind::NoSpace, 0);
         if append(&store, id, round).is_err() {
             let flags = vec![format!("k{round}")];
@@ -328,4 +331,55 @@ fn no_segment_piles_up_while_the_manifest_finds_no_room() {
 
 fn scrambled(a: u64, b: u64) -> u64 {
     (a << 32 | b).wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(29).wrapping_mul(0xbf58_476d_1ce4_e5b9)
+}
+
+/// Mail that keeps coming in on a full disk does not stop what would free it.
+#[test]
+fn steady_appends_on_a_full_disk_do_not_starve_an_expunge() {
+    let disk = SimDisk::new(8);
+    let clock = SimClock::new(1_700_000_000_000);
+    let store = on_sim_at(&disk, &clock);
+    let id = account(&store, "alice", None);
+    for n in 0..40 {
+        append(&store, id, n).unwrap();
+    }
+    disk.set_capacity_bytes(Some(disk.used_bytes()));
+    let big = |n: usize| format!("Subject: {n}\r\n\r\n{}", format!("{n:x} ").repeat(9_000));
+    let stop = std::sync::atomic::AtomicBool::new(false);
+    let is_full = std::sync::Barrier::new(4);
+    std::thread::scope(|scope| {
+        for thread in 0..3 {
+            let (store, stop, is_full) = (&store, &stop, &is_full);
+            scope.spawn(move || {
+                let mut was_full = false;
+                for n in 0.. {
+                    let refused = stage(store, &big(thread * 1_000_000 + n)).and_then(|message| {
+                        let item = AppendItem { message, flags: vec![], internal_date: None };
+                        store.append(id, inbox(store, id), vec![item])
+                    });
+                    if refused.is_err() && !std::mem::replace(&mut was_full, true) {
+                        is_full.wait();
+                    }
+                    if stop.load(std::sync::atomic::Ordering::SeqCst) {
+                        return;
+                    }
+                }
+            });
+        }
+        is_full.wait();
+        for uid in 1..=40 {
+            let flags = vec!["\\Deleted".to_owned()];
+            let change = FlagChange { op: FlagOp::Add, flags, unchanged_since: None };
+            let done = store
+                .change_flags(id, inbox(&store, id), &uids(&[uid]), change)
+                .and_then(|_| store.expunge(id, inbox(&store, id), None));
+            if done.is_err() {
+                stop.store(true, std::sync::atomic::Ordering::SeqCst);
+            }
+            assert!(done.is_ok(), "UID {uid}: {done:?}");
+        }
+        stop.store(true, std::sync::atomic::Ordering::SeqCst);
+    });
+    assert_clean(&store);
+    store.close().unwrap();
 }

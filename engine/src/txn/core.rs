@@ -17,7 +17,7 @@ use parking_lot::Mutex;
 use std::collections::BTreeSet;
 use std::future::Future;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc;
 use tokio::sync::oneshot;
 
@@ -55,11 +55,29 @@ impl Default for KeepOptions {
 #[derive(Debug, Default)]
 pub struct Health {
     poisoned: AtomicBool,
+    /// Until then no append is tried: the disk was full.
+    full_until_ms: AtomicU64,
 }
+
+/// How long appends keep away from a full disk.
+const FULL_PAUSE_MS: u64 = 1_000;
 
 impl Health {
     pub fn poison(&self) {
         self.poisoned.store(true, Ordering::SeqCst);
+    }
+
+    /// The disk had no room for a group. Appends pause, so that what frees room is alone in its group
+    /// and may take the reserve, which no append may.
+    pub fn disk_full(&self, now_ms: u64) {
+        self.full_until_ms.store(now_ms.saturating_add(FULL_PAUSE_MS), Ordering::SeqCst);
+    }
+
+    #[must_use]
+    pub fn appends_pause(&self, now_ms: u64) -> bool {
+        let until_ms = self.full_until_ms.load(Ordering::SeqCst);
+        // A clock that was set back does not make the pause longer.
+        until_ms.saturating_sub(FULL_PAUSE_MS) <= now_ms && now_ms < until_ms
     }
 
     #[must_use]

@@ -104,7 +104,8 @@ impl Head {
         if self.core.health.is_poisoned() {
             return Err(Error::Poisoned);
         }
-        if !self.core.log.admits(room) {
+        let pauses = room == Room::Append && self.core.health.appends_pause(self.core.clock.now_ms());
+        if pauses || !self.core.log.admits(room) {
             return Err(Error::StoreFull);
         }
         self.open.room = Some(self.open.room.map_or(room, |present| present.min(room)));

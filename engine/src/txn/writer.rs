@@ -53,6 +53,7 @@ fn failure_of(core: &Core, error: &Error) -> Failure {
     match error {
         Error::StoreFull => {
             tracing::warn!("the disk is full: a group was refused");
+            core.health.disk_full(core.clock.now_ms());
             Failure::Full
         }
         Error::OutcomeUnknown | Error::Poisoned => {
