@@ -54,7 +54,7 @@ async def run(context: Context):
     equal(list((await context.served("Archive")).values()), [given[0], big], "APPEND by upload")
 
     curl("/INBOX", "-X", "STORE 1 +FLAGS (\\Flagged $Label1)")
-    flags = (await client.ok("FETCH 1 (FLAGS)")).fetches()[-1][1][b"FLAGS"]
+    flags = (await client.ok("FETCH 1 (FLAGS)")).fetches()[0][1][b"FLAGS"]
     equal({b"\\Flagged", b"$Label1"} <= set(map(bytes, flags)), True, f"flags in {flags}")
     curl("/", "-X", "CREATE curl")
     equal("\"curl\"" in curl("/") or " curl" in curl("/"), True, "CREATE")

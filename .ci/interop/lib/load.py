@@ -220,9 +220,11 @@ class Session:
         self.ledger.keywords.update(dict.fromkeys(open_facts))
         uid, numbers = self.address(uids)
         reply = await self.allowed(f"{uid}STORE {numbers} {'+' if wanted else '-'}FLAGS ({self.keyword})")
-        for uid, flags in self.heard(reply).items():
-            # Shown otherwise than asked for, it was moved away meanwhile: nothing is promised.
-            if uid in uids and (self.keyword.encode() in flags) == wanted:
+        heard = self.heard(reply)
+        for uid in uids:
+            # An OK promises the change for all that was asked; NO [EXPUNGEISSUED] only for what it shows.
+            shown = uid in heard and (self.keyword.encode() in heard[uid]) == wanted
+            if reply.status == "OK" or shown:
                 self.ledger.keywords[self.ledger.ids[uid], self.k] = wanted
 
     def heard(self, reply):
