@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 /// Rooms and their floors. A new room has to be put here, and so has to be thought about.
-const FLOORS: [(&str, u32); 16] = [
+const FLOORS: [(&str, u32); 18] = [
     ("types", 0),
     ("metrics", 0),
     ("error", 1),
@@ -16,20 +16,23 @@ const FLOORS: [(&str, u32); 16] = [
     ("catalog", 4),
     ("mime", 4),
     ("text", 5),
+    ("summary", 6),
     ("mailbox", 5),
     ("accounts", 6),
     ("txn", 7),
-    ("ops", 8),
     ("search", 8),
-    ("check", 9),
-    ("attach", 10),
+    ("indexer", 8),
+    ("ops", 9),
+    ("check", 10),
+    ("attach", 11),
 ];
 
 /// Library -> the only rooms that may name it.
-const LIBRARIES: [(&str, &[&str]); 4] = [
+const LIBRARIES: [(&str, &[&str]); 5] = [
     ("sled", &["catalog"]),
     ("mail_parser", &["mime", "text"]),
     ("argon2", &["accounts"]),
+    ("tantivy", &["text"]),
     ("std::fs", &["sys"]),
 ];
 

@@ -17,7 +17,7 @@ const ENCODED_DEPTH_MAX: usize = 8;
 /// Where a text of a message comes from.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Field {
-    /// The header of the message, `Name: value` a line.
+    /// The header of the message, `Name: value` a line, each text of a field a part of it.
     HeaderBlock,
     /// One field of the header of the message; its name in lower case.
     Header(String),
@@ -58,16 +58,11 @@ pub fn canon_header(header: &[u8]) -> Vec<Canon> {
     let mut block = String::with_capacity(header.len());
     let mut out = vec![Canon { field: Field::HeaderBlock, text: String::new() }];
     for field in header::fields(header) {
-        let value = unfold(field.value);
-        let mut text = words::decode(&value);
-        let name = String::from_utf8_lossy(field.name).into_owned();
+        let (name, text) = field_text(&field);
         push_line(&mut block, &name, &text);
-        if name.is_empty() {
-            continue;
+        if !name.is_empty() {
+            out.push(Canon { field: Field::Header(name.to_ascii_lowercase()), text });
         }
-        let name = name.to_ascii_lowercase();
-        add_addresses(&name, field.value, &mut text);
-        out.push(Canon { field: Field::Header(name), text });
     }
     if let Some(first) = out.first_mut() {
         first.text = block;
@@ -82,12 +77,16 @@ pub fn canon_fields(header: &[u8], name: &str) -> Vec<String> {
     header::fields(header)
         .filter(|field| !field.name.is_empty())
         .filter(|field| String::from_utf8_lossy(field.name).eq_ignore_ascii_case(name))
-        .map(|field| {
-            let mut text = words::decode(&unfold(field.value));
-            add_addresses(name, field.value, &mut text);
-            text
-        })
+        .map(|field| field_text(&field).1)
         .collect()
+}
+
+/// The name as it stands, and the text: its plain addresses are a part of it.
+fn field_text(field: &header::Field<'_>) -> (String, String) {
+    let name = String::from_utf8_lossy(field.name).into_owned();
+    let mut text = words::decode(&unfold(field.value));
+    add_addresses(&name.to_ascii_lowercase(), field.value, &mut text);
+    (name, text)
 }
 
 fn push_line(block: &mut String, name: &str, text: &str) {
@@ -234,7 +233,7 @@ impl Reader<'_, '_> {
 }
 
 /// The text of a text part whose transfer encoding is off.
-fn text_of(part: &Part, content_type: Option<&ContentType>, bytes: &[u8]) -> String {
+pub(super) fn text_of(part: &Part, content_type: Option<&ContentType>, bytes: &[u8]) -> String {
     let value = |name| content_type.and_then(|t| param::find(&t.params, name)).map(|p| p.bytes);
     let text = charset::decode(value("charset").as_deref(), bytes);
     let says = |name, wanted: &str| value(name).is_some_and(|v| v.eq_ignore_ascii_case(wanted.as_bytes()));
@@ -245,12 +244,14 @@ fn text_of(part: &Part, content_type: Option<&ContentType>, bytes: &[u8]) -> Str
     }
 }
 
-/// A header, `Name: value` a line: what TEXT asks of it.
+/// A header, `Name: value` a line, plain addresses in lines of their own: what TEXT asks of it. Every
+/// text of a field is a part of it, so what HEADER finds, TEXT finds.
 #[must_use]
 pub fn header_block(header: &[u8]) -> String {
     let mut block = String::new();
     for field in header::fields(header) {
-        push_line(&mut block, &String::from_utf8_lossy(field.name), &words::decode(&unfold(field.value)));
+        let (name, text) = field_text(&field);
+        push_line(&mut block, &name, &text);
     }
     block
 }

@@ -20,13 +20,16 @@
 //! - Headers of parts and file names: found by TEXT, not by BODY.
 //! - Not preamble and epilogue, unless a multipart has no part; no other media types.
 
+pub mod account;
 pub mod canon;
 mod charset;
 mod encoding;
 mod flowed;
 pub mod fold;
 pub mod html;
+pub mod index;
 mod pattern;
+mod preview;
 mod words;
 
 pub use canon::{Canon, Field, canon, canon_bodies, canon_fields, canon_header, header_block};
@@ -34,7 +37,8 @@ pub use charset::decode as decode_charset;
 pub use charset::is_known as is_known_charset;
 pub use fold::fold;
 pub use pattern::Pattern;
+pub use preview::preview;
 pub use words::decode as decode_words;
 
 /// Raised with every change to what this room answers.
-pub const VERSION: u32 = 1;
+pub const VERSION: u32 = 2;

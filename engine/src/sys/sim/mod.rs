@@ -12,6 +12,8 @@ mod names;
 mod rng;
 
 pub use rng::Rng;
+#[cfg(test)]
+pub use rng::seeds;
 
 use super::disk::{Disk, File};
 use content::Content;

@@ -27,3 +27,10 @@ impl Rng {
         self.below(n) == 0
     }
 }
+
+/// The seeds of a random test: the one of `MAILCASK_SEED`, else the first `count`.
+#[cfg(test)]
+pub fn seeds(count: u64) -> Vec<u64> {
+    let one = std::env::var("MAILCASK_SEED").ok().and_then(|seed| seed.parse().ok());
+    one.map_or_else(|| (0..count).collect(), |seed| vec![seed])
+}

@@ -25,6 +25,10 @@ fn addresses_are_found_plain() {
         from("<user-from (comment)@ (comment) domain.org>").concat().lines().last(),
         Some("user-from@domain.org")
     );
+    assert_eq!(
+        texts("From: <a (b)@ c>\nTo: x\n\n", &Field::HeaderBlock),
+        ["From: <a (b)@ c>\r\na@c\r\nTo: x\r\n"]
+    );
     assert_eq!(from("Joe <joe@x>"), ["Joe <joe@x>"]);
     assert_eq!(from("joe at x (Joe)"), ["joe at x (Joe)"]);
 }
@@ -87,6 +91,7 @@ fn the_header_alone_gives_the_same_header() {
     assert_eq!(alone[0].text, header_block(&NESTED.as_bytes()[..end]));
     for one in &alone[1..] {
         let Field::Header(name) = &one.field else { panic!("{one:?}") };
+        assert!(alone[0].text.contains(&one.text), "{name}");
         let of_that_name = alone.iter().filter(|c| c.field == one.field).map(|c| c.text.clone());
         let texts: Vec<String> = of_that_name.collect();
         assert_eq!(canon_fields(&NESTED.as_bytes()[..end], name), texts, "{name}");
