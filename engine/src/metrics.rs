@@ -12,6 +12,10 @@ pub struct Metrics {
     checkpoints: AtomicU64,
     snapshots: AtomicU64,
     segments_compacted: AtomicU64,
+    messages_indexed: AtomicU64,
+    text_segments_built: AtomicU64,
+    text_segments_merged: AtomicU64,
+    text_bytes_written: AtomicU64,
 }
 
 /// The counters at one moment, since the store was opened.
@@ -27,6 +31,14 @@ pub struct Counts {
     pub checkpoints: u64,
     pub snapshots: u64,
     pub segments_compacted: u64,
+    /// Messages whose text went into a tail: from then on searches need not read them.
+    pub messages_indexed: u64,
+    /// Segments of text views made of a tail.
+    pub text_segments_built: u64,
+    /// Segments of text views that went into another one.
+    pub text_segments_merged: u64,
+    /// Bytes of the segments written, by either.
+    pub text_bytes_written: u64,
 }
 
 fn add(counter: &AtomicU64, by: u64) {
@@ -62,6 +74,20 @@ impl Metrics {
         add(&self.segments_compacted, segments);
     }
 
+    pub fn messages_indexed(&self, messages: u64) {
+        add(&self.messages_indexed, messages);
+    }
+
+    pub fn text_segment_built(&self, bytes: u64) {
+        add(&self.text_segments_built, 1);
+        add(&self.text_bytes_written, bytes);
+    }
+
+    pub fn text_segments_merged(&self, segments: u64, bytes: u64) {
+        add(&self.text_segments_merged, segments);
+        add(&self.text_bytes_written, bytes);
+    }
+
     #[must_use]
     pub fn counts(&self) -> Counts {
         let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
@@ -74,6 +100,10 @@ impl Metrics {
             checkpoints: read(&self.checkpoints),
             snapshots: read(&self.snapshots),
             segments_compacted: read(&self.segments_compacted),
+            messages_indexed: read(&self.messages_indexed),
+            text_segments_built: read(&self.text_segments_built),
+            text_segments_merged: read(&self.text_segments_merged),
+            text_bytes_written: read(&self.text_bytes_written),
         }
     }
 }

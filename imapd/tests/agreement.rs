@@ -31,7 +31,8 @@ impl Believer {
     }
 
     fn run(&mut self, command: &str) -> String {
-        let may_expunge = !["FETCH", "STORE", "SEARCH"].iter().any(|never| command.starts_with(never));
+        let may_expunge =
+            !["FETCH", "STORE", "SEARCH", "SORT", "THREAD"].iter().any(|never| command.starts_with(never));
         let answer = self.client.send(format!("x {command}\r\n").as_bytes());
         let tagged = answer.lines().last().unwrap_or_default().to_owned();
         assert!(tagged.starts_with("x OK") || tagged.starts_with("x NO"), "{command}\n{answer}");
@@ -181,7 +182,10 @@ fn act(client: &mut Believer, random: &mut Random) {
         7 if count > 0 => drop(client.run(&format!("FETCH {seq}:* (UID FLAGS)"))),
         8 => drop(client.run("UID FETCH 1:* (FLAGS)")),
         9 if count > 0 => drop(client.run(&format!("FETCH {seq} BODY[]"))),
-        10 => drop(client.run("SEARCH UNSEEN")),
+        10 => {
+            let searches = ["SEARCH UNSEEN", "SORT (DATE) UTF-8 ALL", "THREAD REFERENCES UTF-8 ALL"];
+            client.run(random.pick(&searches));
+        }
         11 if count > 0 => drop(client.run(&format!("COPY {seq} INBOX"))),
         12 if count > 0 => drop(client.run(&format!("MOVE {seq} Trash"))),
         13 if count > 0 => drop(client.run("UID SEARCH ALL")),

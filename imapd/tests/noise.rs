@@ -8,7 +8,7 @@ mod common;
 use common::{Client, Fixture, Random};
 
 /// What the noise is made of: the client's lines of the transcripts.
-const SOURCES: [&str; 8] = [
+const SOURCES: [&str; 13] = [
     include_str!("transcripts/append.txt"),
     include_str!("transcripts/condstore.txt"),
     include_str!("transcripts/copy_move.txt"),
@@ -17,6 +17,11 @@ const SOURCES: [&str; 8] = [
     include_str!("transcripts/list.txt"),
     include_str!("transcripts/mailboxes.txt"),
     include_str!("transcripts/search.txt"),
+    include_str!("transcripts/sort.txt"),
+    include_str!("transcripts/thread.txt"),
+    include_str!("transcripts/esort.txt"),
+    include_str!("transcripts/context_sort.txt"),
+    include_str!("transcripts/preview.txt"),
 ];
 
 /// Bytes that mean something to the grammar, more often than others.

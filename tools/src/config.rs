@@ -6,6 +6,7 @@
 //! lmtp = ["unix:/run/mailcask/lmtp.sock"]
 //! allow_plaintext = false
 //! max_message_bytes = 52428800
+//! slow_search_ms = 1000
 //! ```
 //!
 //! What the command line says goes before the file; a list there replaces the list here.
@@ -23,6 +24,7 @@ pub struct Config {
     pub lmtp: Option<Vec<String>>,
     pub allow_plaintext: Option<bool>,
     pub max_message_bytes: Option<u64>,
+    pub slow_search_ms: Option<u64>,
 }
 
 pub fn read(path: &Path) -> anyhow::Result<Config> {

@@ -41,6 +41,10 @@ fn verbs_work_beside_the_server() {
     assert!(answer.contains("550 5.1.1"), "{answer}");
     assert_eq!(cask.ok(&["search", "ann", "SUBJECT needle"]), "601\n");
     assert_eq!(cask.ok(&["search", "ann", "601:* SUBJECT needle"]), "601\n");
+    let plan = cask.ok(&["search", "ann", "UNSEEN SUBJECT needle", "--explain"]);
+    assert!(plan.contains("SUBJECT \"needle\"") && plan.contains("1 of 601 messages found"), "{plan}");
+    let said = cask.json(&["search", "ann", "UNSEEN SUBJECT needle", "--explain"]);
+    assert_eq!((&said["uids"][0], &said["plan"]["messages"]), (&601.into(), &601.into()), "{said}");
 
     cask.ok(&["mailbox", "create", "ann", "Kept"]);
     cask.refused(1, &["mailbox", "create", "ann", "Kept"]);
@@ -53,6 +57,26 @@ fn verbs_work_beside_the_server() {
         (fs::read(cask.path("with.mbox")).unwrap(), fs::read(cask.path("without.mbox")).unwrap());
     assert!(with == without, "the exports with and without a server differ");
     assert!(with.starts_with(&original), "the export differs from what was imported");
+    cask.check();
+}
+
+#[test]
+fn reindex_beside_the_server_and_without() {
+    let cask = Cask::new();
+    let server = Server::start(&cask);
+    cask.feed(&["account", "add", "ann", "--password-stdin"], b"secret\n");
+    fs::write(cask.path("mail.mbox"), mbox(&messages(300))).unwrap();
+    cask.ok(&["import", "--account", "ann", "mail.mbox"]);
+    let with = cask.json(&["reindex", "ann"]);
+    assert_eq!((&with[0]["account"], &with[0]["messages"]), (&"ann".into(), &300.into()));
+    assert_eq!(cask.json(&["stats"])["index"]["messages"], 300);
+    cask.refused(1, &["reindex", "nobody"]);
+    cask.refused(2, &["reindex"]);
+    cask.refused(2, &["reindex", "ann", "--all"]);
+    server.stop();
+    let without = cask.json(&["reindex", "--all"]);
+    let ann = without.as_array().unwrap().iter().find(|done| done["account"] == "ann").unwrap();
+    assert_eq!((&ann["messages"], &ann["text_bytes"]), (&with[0]["messages"], &with[0]["text_bytes"]));
     cask.check();
 }
 

@@ -9,6 +9,7 @@
 use crate::accounts::route::Route;
 use crate::check::CheckReport;
 use crate::error::Result;
+use crate::indexer::IndexStats;
 use crate::ops::{AccountInfo, Appended, Delivered, NewAccount, Recipient, Stats};
 use crate::search::{Found, Key};
 use crate::types::{AccountId, MailboxId, ModSeq, Uid, UidValidity, ZonedTime};
@@ -43,6 +44,10 @@ pub trait Admin: Send + Sync {
     fn search(&self, account: AccountId, mailbox: MailboxId, key: &Key) -> Result<Found>;
 
     fn stats(&self) -> Result<Stats>;
+    /// Drops the text index of the account and has it made again, in the background.
+    fn reindex(&self, account: AccountId) -> Result<()>;
+    /// The text index of the account in numbers: how far it is.
+    fn index_stats(&self, account: AccountId) -> Result<IndexStats>;
     /// Compares the views with the log; `deep` reads every message too.
     fn check(&self, deep: bool) -> Result<CheckReport>;
 

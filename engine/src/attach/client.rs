@@ -11,6 +11,7 @@ use super::wire::{Answer, Envelope, Hello, ItemHead, PROTOCOL, Request, Role, VE
 use super::{peer, socket_path};
 use crate::check::CheckReport;
 use crate::error::{Error, Result};
+use crate::indexer::IndexStats;
 use crate::ops::{AccountInfo, Appended, Delivered, NewAccount, Recipient, Stats};
 use crate::search::{Found, Key};
 use crate::types::{AccountId, MailboxId, Uid};
@@ -260,6 +261,14 @@ impl Admin for Remote {
 
     fn stats(&self) -> Result<Stats> {
         self.call(&Request::Stats)
+    }
+
+    fn reindex(&self, account: AccountId) -> Result<()> {
+        self.call(&Request::Reindex { account })
+    }
+
+    fn index_stats(&self, account: AccountId) -> Result<IndexStats> {
+        self.call(&Request::IndexStats { account })
     }
 
     fn check(&self, deep: bool) -> Result<CheckReport> {

@@ -106,6 +106,8 @@ impl Client<'_> {
             Request::Search { account, mailbox, key } => self.result(local.search(account, mailbox, &key)),
             Request::Read { account, mailbox, uid } => self.read(account, mailbox, uid),
             Request::Stats => self.result(local.stats()),
+            Request::Reindex { account } => self.result(local.reindex(account)),
+            Request::IndexStats { account } => self.result(local.index_stats(account)),
             Request::Check { deep } => self.result(local.check(deep)),
             Request::Destination { address } => self.result(local.destination(&address)),
             Request::Deliver => {

@@ -3,10 +3,11 @@
 use super::admin::{Admin, Delivery, Destination, MailboxInfo, NewMessage, RowInfo};
 use crate::check::CheckReport;
 use crate::error::{Error, Result};
+use crate::indexer::IndexStats;
 use crate::log::MessageStager;
 use crate::mailbox::{Mailbox, Row, View};
 use crate::ops::{AccountInfo, AppendItem, Appended, Delivered, NewAccount, Recipient, Stats, Store};
-use crate::search::{self, Context, Found, Key, Messages};
+use crate::search::{Context, Found, Key, Progress};
 use crate::types::{AccountId, MailboxId, Uid, UidSet, ZonedTime};
 use std::io::{Read, Write};
 use std::sync::atomic::AtomicBool;
@@ -157,12 +158,21 @@ impl Admin for Local {
         let view = View::open(self.store.mailbox(account, mailbox)?);
         let now_s = i64::try_from(self.store.now_ms() / 1000).unwrap_or(i64::MAX);
         let cancel = AtomicBool::new(false);
-        let context = Context { recent: &UidSet::new(), now_s, cancel: &cancel };
-        search::run(self, &view, key, &context)?.ok_or(Error::Closed)
+        let context =
+            Context { recent: &UidSet::new(), now_s, cancel: &cancel, progress: &Progress::default() };
+        self.store.search(account, &view, key, &context)?.ok_or(Error::Closed)
     }
 
     fn stats(&self) -> Result<Stats> {
         self.store.stats()
+    }
+
+    fn reindex(&self, account: AccountId) -> Result<()> {
+        self.store.reindex(account)
+    }
+
+    fn index_stats(&self, account: AccountId) -> Result<IndexStats> {
+        self.store.index_stats(Some(account))
     }
 
     fn check(&self, deep: bool) -> Result<CheckReport> {
@@ -182,17 +192,6 @@ impl Admin for Local {
 
     fn close(&self) -> Result<()> {
         self.store.close()
-    }
-}
-
-/// Where a search reads messages.
-impl Messages for Local {
-    fn email_bytes(&self, row: &Row) -> Result<Vec<u8>> {
-        self.store.email(row)?.read_all()
-    }
-
-    fn header_bytes(&self, row: &Row) -> Result<Vec<u8>> {
-        self.store.email(row)?.header()
     }
 }
 

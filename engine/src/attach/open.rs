@@ -12,6 +12,7 @@ use super::serve::{Guard, serve};
 use super::wire::Role;
 use crate::check::CheckReport;
 use crate::error::{Error, Result};
+use crate::indexer::IndexStats;
 use crate::ops::{AccountInfo, Appended, NewAccount, Stats, Store, StoreOptions};
 use crate::search::{Found, Key};
 use crate::types::{AccountId, MailboxId, Uid};
@@ -237,6 +238,14 @@ impl Admin for Open {
 
     fn stats(&self) -> Result<Stats> {
         self.with(|admin| admin.stats())
+    }
+
+    fn reindex(&self, account: AccountId) -> Result<()> {
+        self.with(|admin| admin.reindex(account))
+    }
+
+    fn index_stats(&self, account: AccountId) -> Result<IndexStats> {
+        self.with(|admin| admin.index_stats(account))
     }
 
     fn check(&self, deep: bool) -> Result<CheckReport> {

@@ -27,7 +27,7 @@ use crate::types::{AccountId, MailboxId, Uid, ZonedTime};
 use serde::{Deserialize, Serialize};
 
 /// Rises with every change of the frames or of what they hold.
-pub const VERSION: u32 = 1;
+pub const VERSION: u32 = 2;
 
 pub type Answer<T> = std::result::Result<T, Failure>;
 
@@ -72,6 +72,8 @@ pub enum Request {
     Read { account: AccountId, mailbox: MailboxId, uid: Uid },
     Search { account: AccountId, mailbox: MailboxId, key: Key },
     Stats,
+    Reindex { account: AccountId },
+    IndexStats { account: AccountId },
     Check { deep: bool },
     Destination { address: String },
     Deliver,

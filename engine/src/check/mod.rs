@@ -9,6 +9,7 @@
 
 mod compare;
 mod shadow;
+mod text;
 
 use crate::error::Result;
 use crate::ops::Store;
@@ -38,7 +39,7 @@ impl CheckReport {
 /// One thing that is wrong.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Finding {
-    /// Which view or part of the log: "log", "catalog", "mailbox", "counters", "message".
+    /// Which view or part of the log: "log", "catalog", "mailbox", "counters", "message", "text".
     pub area: String,
     /// Whose: "account 3, mailbox 1 (INBOX)", "segment 7".
     pub object: String,
@@ -46,7 +47,7 @@ pub struct Finding {
 }
 
 impl Store {
-    /// Compares catalog, mailboxes and counters with the log; with `deep` reads every byte of it.
+    /// Compares catalog, mailboxes, counters and the text index with the log; with `deep` reads every byte of it.
     pub fn check(&self, deep: bool) -> Result<CheckReport> {
         let mut report = CheckReport { deep, ..CheckReport::default() };
         for damage in &self.recovery().damage {
@@ -56,6 +57,7 @@ impl Store {
             report.add("log", &format!("account {id}"), "damage hit it: it is read-only until repair");
         }
         compare::views(self, &mut report)?;
+        text::views(self, &mut report)?;
         self.core().log.scan_all(deep, &mut |finding| {
             let object = format!("segment {}, offset {}", finding.segment, finding.offset);
             report.add("log", &object, &finding.what);

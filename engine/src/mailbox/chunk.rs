@@ -6,7 +6,7 @@
 //!   error and panics, as it does with a slice.
 //! - Nothing outside this floor changes a chunk; published ones are shared and stay as they are.
 
-pub use super::columns::FlagBits;
+pub use super::columns::{FlagBits, Times};
 use super::columns::{FlagColumns, TimeColumn, retain};
 use super::flags::{FlagId, RowFlags};
 use super::row::Row;
@@ -41,11 +41,6 @@ impl Chunk {
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.uids.is_empty()
-    }
-
-    #[must_use]
-    pub fn uids(&self) -> &[Uid] {
-        &self.uids
     }
 
     #[must_use]
@@ -139,7 +134,52 @@ impl Chunk {
             prefix: self.prefix(i).clone(),
         }
     }
+}
 
+/// Whole columns, for those who test every row.
+impl Chunk {
+    #[must_use]
+    pub fn uids(&self) -> &[Uid] {
+        &self.uids
+    }
+
+    #[must_use]
+    pub fn modseqs(&self) -> &[ModSeq] {
+        &self.modseqs
+    }
+
+    #[must_use]
+    pub fn emails(&self) -> &[EmailId] {
+        &self.emails
+    }
+
+    #[must_use]
+    pub fn threads(&self) -> &[ThreadId] {
+        &self.threads
+    }
+
+    #[must_use]
+    pub fn sizes_bytes(&self) -> &[u32] {
+        &self.sizes_bytes
+    }
+
+    #[must_use]
+    pub fn internal_dates(&self) -> Times<'_> {
+        self.internal_dates.times()
+    }
+
+    #[must_use]
+    pub fn save_dates_s(&self) -> &[i64] {
+        &self.save_dates_s
+    }
+
+    #[must_use]
+    pub fn sent_dates(&self) -> Times<'_> {
+        self.sent.times()
+    }
+}
+
+impl Chunk {
     #[must_use]
     pub fn index_of(&self, uid: Uid) -> Option<usize> {
         self.uids.binary_search(&uid).ok()

@@ -105,6 +105,18 @@ pub(super) struct TimeColumn {
 
 const MISSING: i16 = i16::MIN;
 
+/// A column of moments, row by row: seconds since 1970, and the zone each was written in.
+#[derive(Debug, Clone, Copy)]
+pub struct Times<'a> {
+    pub unix_s: &'a [i64],
+    /// `Times::MISSING` where there is none.
+    pub offset_minutes: &'a [i16],
+}
+
+impl Times<'_> {
+    pub const MISSING: i16 = MISSING;
+}
+
 impl TimeColumn {
     pub fn with_capacity(rows: usize) -> Self {
         Self { unix_s: Vec::with_capacity(rows), offset_minutes: Vec::with_capacity(rows) }
@@ -118,6 +130,10 @@ impl TimeColumn {
     pub fn get(&self, i: usize) -> Option<ZonedTime> {
         let time = ZonedTime { unix_s: self.unix_s[i], offset_minutes: self.offset_minutes[i] };
         (time.offset_minutes != MISSING).then_some(time)
+    }
+
+    pub fn times(&self) -> Times<'_> {
+        Times { unix_s: &self.unix_s, offset_minutes: &self.offset_minutes }
     }
 
     pub fn retain(&mut self, keep: &[bool]) {

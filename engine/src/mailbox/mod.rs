@@ -23,6 +23,7 @@ mod object;
 mod pager;
 mod read;
 mod row;
+mod seqs;
 #[cfg(test)]
 mod tests;
 mod tombstones;
@@ -30,7 +31,7 @@ mod tree;
 mod view;
 
 pub use checkpoint::{Checkpoint, Written};
-pub use chunk::{CHUNK_ROWS, Chunk};
+pub use chunk::{CHUNK_ROWS, Chunk, FlagBits, Times};
 pub use diff::{Diff, diff};
 pub use edit::ExpungedTotals;
 pub use flags::{FlagId, Keywords, MAX_KEYWORD_BYTES, MAX_KEYWORDS, RowFlags, is_keyword};

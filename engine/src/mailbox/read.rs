@@ -238,6 +238,11 @@ impl Mailbox {
         self.tree.walk_all().map(|(_, chunk)| chunk)
     }
 
+    /// The chunks in whose range some UID of the set lies.
+    pub fn chunk_refs_of<'a>(&'a self, set: &'a UidSet) -> impl Iterator<Item = &'a Arc<ChunkRef>> {
+        touched(self, set).map(|(_, chunk)| chunk)
+    }
+
     /// The chunks that the catalog has not.
     pub fn dirty_chunks(&self) -> impl Iterator<Item = &Arc<ChunkRef>> {
         self.chunk_refs().filter(|chunk| chunk.is_dirty())
@@ -263,7 +268,10 @@ fn is_touched(set: &UidSet, meta: &ChunkMeta) -> bool {
 }
 
 /// The chunks in whose range some UID of the set lies.
-fn touched<'a>(mailbox: &'a Mailbox, set: &'a UidSet) -> impl Iterator<Item = (u32, &'a Arc<ChunkRef>)> {
+pub(super) fn touched<'a>(
+    mailbox: &'a Mailbox,
+    set: &'a UidSet,
+) -> impl Iterator<Item = (u32, &'a Arc<ChunkRef>)> {
     let (from, to) = (set.first().unwrap_or(u32::MAX), set.last().unwrap_or(0));
     mailbox.tree.walk(Uid(from), Uid(to)).filter(|(_, chunk)| is_touched(set, chunk.meta()))
 }

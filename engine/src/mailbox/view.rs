@@ -109,6 +109,11 @@ impl View {
         Ok(self.latest.rank(uid)? + self.ghosts.rank(uid))
     }
 
+    /// Each ghost, ascending, with the number of messages of the version before it.
+    pub(super) fn ghost_ranks(&self) -> Result<Vec<(Uid, u32)>> {
+        self.ghosts.uids().map(|uid| Ok((uid, self.latest.rank(uid)?))).collect()
+    }
+
     pub fn seq_of(&self, uid: Uid) -> Result<Option<u32>> {
         let is_here = self.is_ghost(uid) || self.latest.contains(uid)?;
         is_here.then(|| self.rank(uid)).transpose()

@@ -28,7 +28,10 @@ pub struct Appended {
 }
 
 impl Store {
+    /// Appends in order, all or none. Waits a moment for each message while the text index of the account
+    /// is far behind; deliveries never do.
     pub fn append(&self, account: AccountId, mailbox: MailboxId, items: Vec<AppendItem>) -> Result<Appended> {
+        self.indexer().pace(account, items.len());
         let facts = items.iter().map(|item| self.inner.header_facts(&item.message));
         let sizes = items.iter().map(|item| self.inner.served_size(&item.message, 0));
         let items: Vec<(AppendItem, HeaderFacts, u32)> = facts

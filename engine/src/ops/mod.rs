@@ -12,9 +12,11 @@ mod expunge;
 mod fetch;
 mod flags;
 mod mailboxes;
+mod search;
 mod stage;
 mod stats;
 mod store;
+mod text;
 
 pub use accounts::{AccountInfo, NewAccount};
 pub use append::{AppendItem, Appended};
@@ -24,4 +26,4 @@ pub use expunge::Expunged;
 pub use fetch::Email;
 pub use flags::{FlagChange, FlagOp, FlagsChanged};
 pub use stats::Stats;
-pub use store::{Store, StoreOptions};
+pub use store::{SearchOptions, Store, StoreOptions};

@@ -2,6 +2,7 @@
 
 use super::Store;
 use crate::error::Result;
+use crate::indexer::IndexStats;
 use crate::log::LogBytes;
 use crate::metrics::Counts;
 use crate::types::Lsn;
@@ -19,6 +20,8 @@ pub struct Stats {
     pub disk: LogBytes,
     pub catalog_bytes: u64,
     pub segments: u64,
+    /// The text index.
+    pub index: IndexStats,
     /// Since this process opened the store.
     pub counts: Counts,
     /// Deliveries remembered so that a retry makes no second copy.
@@ -32,17 +35,22 @@ impl Store {
     pub fn stats(&self) -> Result<Stats> {
         let core = self.core();
         let accounts = self.accounts()?;
+        let index = self.index_stats(None)?;
+        // Not inside of the expression: a guard there is held until its end, and disks are asked in it.
+        let lsn = core.published.lock().lsn;
+        let remembered_deliveries = core.deliveries.lock().len() as u64;
         Ok(Stats {
             accounts: accounts.len() as u64,
             mailboxes: accounts.iter().map(|account| account.mailboxes).sum(),
             messages: accounts.iter().map(|account| account.messages).sum(),
             message_bytes: accounts.iter().map(|account| account.used_bytes).sum(),
-            lsn: core.published.lock().lsn,
+            lsn,
             disk: core.log.bytes()?,
             catalog_bytes: core.catalog.bytes_on_disk()?,
             segments: core.log.segments().len() as u64,
+            index,
             counts: core.metrics.counts(),
-            remembered_deliveries: core.deliveries.lock().len() as u64,
+            remembered_deliveries,
             read_only_accounts: core.registry.read_only().len() as u64,
             poisoned: core.health.is_poisoned(),
         })

@@ -4,11 +4,15 @@ use crate::accounts::Account;
 use crate::accounts::password::PasswordCost;
 use crate::catalog::Catalog;
 use crate::error::{Error, Result};
+use crate::indexer::Indexer;
 use crate::log::{Log, LogOptions, LogWriter, MessageStager};
 use crate::mailbox::{Mailbox, Pager};
 use crate::metrics::Metrics;
+use crate::search::Helpers;
+use crate::summary::Summaries;
 use crate::sys::clock::{Clock, SystemClock};
 use crate::sys::disk::{Disk, RealDisk};
+use crate::text::account::TextOptions;
 use crate::txn::core::{Health, KeepOptions, Published};
 use crate::txn::head::Head;
 use crate::txn::inbox::Inbox;
@@ -20,7 +24,7 @@ use crate::txn::{Core, Watch, writer};
 use crate::types::{AccountId, Lsn, MailboxId};
 use parking_lot::Mutex;
 use std::path::Path;
-use std::sync::{Arc, mpsc};
+use std::sync::{Arc, OnceLock, mpsc};
 use std::thread::{self, JoinHandle};
 
 /// How a store is run. Nothing here is part of the format.
@@ -35,6 +39,22 @@ pub struct StoreOptions {
     /// The largest message taken, prefix included.
     pub max_message_bytes: u64,
     pub password_cost: PasswordCost,
+    pub search: SearchOptions,
+    /// How the text of messages is indexed.
+    pub text: TextOptions,
+}
+
+/// How searches are run.
+#[derive(Debug, Clone)]
+pub struct SearchOptions {
+    /// A search that takes longer is logged, with how it was answered; without its strings.
+    pub slow_ms: u64,
+}
+
+impl Default for SearchOptions {
+    fn default() -> Self {
+        Self { slow_ms: 1000 }
+    }
 }
 
 impl Default for StoreOptions {
@@ -46,6 +66,8 @@ impl Default for StoreOptions {
             catalog_cache_bytes: 32 << 20,
             max_message_bytes: 50 << 20,
             password_cost: PasswordCost::default(),
+            search: SearchOptions::default(),
+            text: TextOptions::default(),
         }
     }
 }
@@ -60,6 +82,7 @@ impl StoreOptions {
         options.chunk_cache_bytes = 1 << 20;
         options.catalog_cache_bytes = 4 << 20;
         options.password_cost = PasswordCost { memory_kib: 8, passes: 1 };
+        options.text = TextOptions::for_tests();
         options
     }
 }
@@ -75,8 +98,10 @@ pub(super) struct Inner {
     pub options: StoreOptions,
     pub recovery: Recovery,
     pub keeper: Arc<Keeper>,
+    pub indexer: Indexer,
     /// Key of the hash that makes ThreadIds: they mean nothing outside of this store.
     pub thread_key: [u8; 32],
+    pub search_helpers: Helpers,
     threads: Mutex<Option<Threads>>,
 }
 
@@ -161,16 +186,20 @@ impl Store {
             health: Health::default(),
             metrics: Metrics::default(),
             keep: options.keep,
+            listener: OnceLock::new(),
         });
         let keeper = Arc::new(Keeper::new(core.clone(), recovered.changed, recovered.damaged));
         let head = Head::new(core.clone(), numbers, recovered.next_lsn);
         let threads = Threads::start(&core, head, log_writer, &keeper)?;
+        let indexer = Indexer::start(&core, &options.text)?;
         let inner = Inner {
             core,
+            indexer,
             options,
             recovery: recovered.recovery,
             keeper,
             thread_key,
+            search_helpers: Helpers::default(),
             threads: Mutex::new(Some(threads)),
         };
         let store = Self { inner: Arc::new(inner) };
@@ -185,6 +214,7 @@ impl Store {
     pub fn close(&self) -> Result<()> {
         let Some(threads) = self.inner.threads.lock().take() else { return Ok(()) };
         let core = &self.inner.core;
+        self.inner.indexer.stop();
         core.inbox.close();
         threads.sequencer.join().map_err(|_| panicked("sequencer"))?;
         let log_writer = threads.writer.join().map_err(|_| panicked("log writer"))?;
@@ -254,6 +284,16 @@ impl Store {
     /// Compacts what is worth it.
     pub fn compact(&self) -> Result<crate::txn::compact::CompactReport> {
         self.inner.keeper.compact()
+    }
+
+    pub(crate) fn indexer(&self) -> &Indexer {
+        &self.inner.indexer
+    }
+
+    /// What SORT and THREAD need of each message.
+    #[must_use]
+    pub fn summaries(&self) -> &Summaries {
+        self.inner.indexer.summaries()
     }
 
     pub(crate) fn keeper(&self) -> &Keeper {

@@ -48,6 +48,8 @@ pub enum Key {
     },
     Body(String),
     Text(String),
+    /// FUZZY (RFC 6203): the key may match what is like it, and the answer is ranked.
+    Fuzzy(Box<Key>),
 }
 
 /// Which date.

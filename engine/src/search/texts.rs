@@ -4,7 +4,7 @@
 //! - No more is decoded than the key asks for: a field of the header costs that field.
 //! - What is dear (the whole header, the bodies) is read and folded once, however many keys ask.
 
-use super::plan::TextTest;
+use super::leaf::{Leaf, TextTest};
 use super::run::Messages;
 use crate::error::Result;
 use crate::mailbox::Row;
@@ -13,6 +13,7 @@ use crate::text::{self, Canon, Field};
 pub struct Texts<'a> {
     messages: &'a dyn Messages,
     row: &'a Row,
+    was_read: bool,
     header: Option<Vec<u8>>,
     /// Folded.
     header_block: Option<String>,
@@ -22,25 +23,47 @@ pub struct Texts<'a> {
 
 impl<'a> Texts<'a> {
     pub fn new(messages: &'a dyn Messages, row: &'a Row) -> Self {
-        Self { messages, row, header: None, header_block: None, bodies: None }
+        Self { messages, row, was_read: false, header: None, header_block: None, bodies: None }
     }
 
-    pub fn matches(&mut self, test: &TextTest) -> Result<bool> {
-        match test {
-            TextTest::Header { name, pattern } => {
-                let texts = text::canon_fields(self.header()?, name);
-                Ok(texts.iter().any(|t| pattern.matches(&text::fold(t))))
-            }
-            TextTest::Body(pattern) => {
-                Ok(self.bodies()?.iter().any(|c| c.field == Field::Body && pattern.matches(&c.text)))
-            }
-            TextTest::Text(pattern) => Ok(pattern.matches(self.header_block()?)
-                || self.bodies()?.iter().any(|c| pattern.matches(&c.text))),
+    pub fn was_read(&self) -> bool {
+        self.was_read
+    }
+
+    pub fn matches(&mut self, leaf: &Leaf) -> Result<bool> {
+        if self.matches_exactly(leaf)? {
+            return Ok(true);
         }
+        let Some(forms) = &leaf.forms else { return Ok(false) };
+        let mut counts = Vec::new();
+        self.any(&leaf.test, &mut |text| {
+            forms.count(text, &mut counts);
+            !counts.is_empty() && !counts.contains(&0)
+        })
+    }
+
+    /// As the key without FUZZY.
+    pub fn matches_exactly(&mut self, leaf: &Leaf) -> Result<bool> {
+        self.any(&leaf.test, &mut |text| leaf.pattern.matches(text))
+    }
+
+    /// True when one of the folded texts that the key looks into passes.
+    fn any(&mut self, test: &TextTest, passes: &mut dyn FnMut(&str) -> bool) -> Result<bool> {
+        Ok(match test {
+            TextTest::Header(name) => {
+                let texts = text::canon_fields(self.header()?, name);
+                texts.iter().any(|t| passes(&text::fold(t)))
+            }
+            TextTest::Body => {
+                self.bodies()?.iter().filter(|c| c.field == Field::Body).any(|c| passes(&c.text))
+            }
+            TextTest::Text => passes(self.header_block()?) || self.bodies()?.iter().any(|c| passes(&c.text)),
+        })
     }
 
     fn header(&mut self) -> Result<&[u8]> {
         if self.header.is_none() {
+            self.was_read = true;
             self.header = Some(self.messages.header_bytes(self.row)?);
         }
         Ok(self.header.as_deref().unwrap_or_default())
@@ -55,6 +78,7 @@ impl<'a> Texts<'a> {
 
     fn bodies(&mut self) -> Result<&[Canon]> {
         if self.bodies.is_none() {
+            self.was_read = true;
             let email = self.messages.email_bytes(self.row)?;
             self.bodies = Some(folded(text::canon_bodies(&email)));
         }

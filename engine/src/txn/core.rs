@@ -16,9 +16,9 @@ use crate::types::{AccountId, Lsn};
 use parking_lot::Mutex;
 use std::collections::BTreeSet;
 use std::future::Future;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc;
+use std::sync::{Arc, OnceLock};
 use tokio::sync::oneshot;
 
 /// How much of what is kept in memory, and when it goes to disk.
@@ -97,6 +97,9 @@ pub struct Published {
     pub deleted: BTreeSet<AccountId>,
 }
 
+/// Hears which accounts change.
+pub type Listener = Box<dyn Fn(AccountId) + Send + Sync>;
+
 pub struct Core {
     pub clock: Arc<dyn Clock>,
     pub catalog: Arc<Catalog>,
@@ -109,6 +112,8 @@ pub struct Core {
     pub health: Health,
     pub metrics: Metrics,
     pub keep: KeepOptions,
+    /// Told of every account that was published or deleted. It must not wait for anything.
+    pub listener: OnceLock<Listener>,
     /// Dropped last: it gives up STORE/LOCK, and by then the catalog's files have to be closed.
     pub log: Log,
 }

@@ -54,6 +54,12 @@ impl Inbox {
         self.wake.notify_one();
     }
 
+    /// How many requests wait: what may be put off is put off while there are many.
+    #[must_use]
+    pub fn waiting(&self) -> usize {
+        self.state.lock().requests.len()
+    }
+
     pub fn close(&self) {
         self.state.lock().closing = true;
         self.wake.notify_one();

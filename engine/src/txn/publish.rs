@@ -66,9 +66,12 @@ impl Core {
     /// Makes a durable group visible.
     pub(super) fn publish(&self, lsn: Lsn, staged: Staged) {
         let mut published = self.published.lock();
+        let tell = |id| self.listener.get().iter().for_each(|listener| listener(id));
         for account in staged.accounts {
-            published.dirty.insert(account.id);
+            let id = account.id;
+            published.dirty.insert(id);
             self.registry.publish(account);
+            tell(id);
         }
         {
             let mut deliveries = self.deliveries.lock();
@@ -82,6 +85,7 @@ impl Core {
             self.recent.forget_account(id);
             published.dirty.remove(&id);
             published.deleted.insert(id);
+            tell(id);
         }
         published.numbers = staged.numbers;
         published.lsn = lsn;

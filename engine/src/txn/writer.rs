@@ -37,9 +37,9 @@ fn write(core: &Core, log: &mut LogWriter, group: SealedGroup) -> (Result<(), Fa
         Err(Failure::Poisoned)
     } else {
         let bytes = builder.len_bytes();
-        let result = log
-            .append(lsn, core.published.lock().lsn, builder, room)
-            .map_err(|error| failure_of(core, &error));
+        // Before, not as an argument: whoever asks what is published does not wait for the sync.
+        let durable_lsn = core.published.lock().lsn;
+        let result = log.append(lsn, durable_lsn, builder, room).map_err(|error| failure_of(core, &error));
         core.metrics.group_written(bytes, result.is_ok());
         result
     };

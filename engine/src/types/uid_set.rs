@@ -55,6 +55,21 @@ impl UidSet {
         self.ranges.splice(from..to.max(from), [(first, last)]);
     }
 
+    /// Adds a range that lies after all there are, which takes no search; any other is inserted.
+    pub fn push_range(&mut self, first: u32, last: u32) {
+        match self.ranges.last_mut() {
+            Some(r) if first > r.1 && first <= last => {
+                if first - 1 == r.1 {
+                    r.1 = last;
+                } else {
+                    self.ranges.push((first, last));
+                }
+            }
+            None if first <= last => self.ranges.push((first, last)),
+            _ => self.insert_range(first, last),
+        }
+    }
+
     #[must_use]
     pub fn contains(&self, uid: u32) -> bool {
         self.intersects(uid, uid)

@@ -82,6 +82,9 @@ impl Client {
             self.view.rows(&set).map(|found| found.map(|r| (r.seq, r.row.uid)).unwrap()).collect();
         let expected: Vec<(u32, Uid)> = numbered.filter(|(_, uid)| set.contains_uid(*uid)).collect();
         assert_eq!(rows, expected);
+        assert_eq!(self.view.seqs_of(&set).unwrap(), rows.iter().map(|r| r.0).collect());
+        let all = UidSet::from_range(0, u32::MAX);
+        assert_eq!(self.view.seqs_of(&all).unwrap(), (1..=self.view.exists()).collect());
         assert_eq!(self.view.present(&set).unwrap(), rows.iter().map(|r| r.1).collect());
     }
 }

@@ -3,9 +3,11 @@
 //! Laws
 //! - While a command runs at most `AHEAD_BYTES` are read from the socket, and at most
 //!   `CHUNKS_AHEAD` chunks wait to be written; then the other side waits.
-//! - A client that goes away ends the command that runs: at once when writing fails, and when it
-//!   closed its side with nothing more to say.
-//! - A client that closed its side after pipelining commands still gets their answers.
+//! - A client that goes away ends the command that runs as soon as reading or writing fails.
+//! - A client that closed its side still gets the answers to what it sent. Only writing shows whether it
+//!   reads them: a search that runs tells it in short intervals how far it is.
+//! - A client whose search runs long hears how far it is, between two responses, and only while it takes
+//!   what is written.
 //! - Silence ends the connection, during IDLE too; so does a client that does not read.
 
 use super::limits::Limits;
@@ -18,7 +20,7 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{tcp, unix};
 use tokio::sync::{mpsc, watch};
-use tokio::time::{Instant, sleep, sleep_until, timeout};
+use tokio::time::{Instant, Interval, MissedTickBehavior, interval_at, sleep, sleep_until, timeout};
 
 const AHEAD_BYTES: usize = 64 << 10;
 /// Room made for one read.
@@ -26,6 +28,12 @@ const READ_BYTES: usize = 32 << 10;
 const CHUNKS_AHEAD: usize = 4;
 /// The largest chunk that waits to be written.
 const CHUNK_BYTES: usize = 256 << 10;
+
+/// When a client first hears how far its search is (RFC 9585), and how often after that.
+const PROGRESS_AFTER: Duration = Duration::from_secs(1);
+const PROGRESS_EVERY: Duration = Duration::from_secs(3);
+/// The same for a client that closed its side.
+const PROBE_EVERY: Duration = Duration::from_millis(250);
 
 /// How patient a connection is.
 #[derive(Debug, Clone, Copy)]
@@ -188,8 +196,12 @@ impl<R: Reader> Connection<R> {
     where
         F: FnOnce(&mut Session, &mut dyn Sink) -> Step + Send + 'static,
     {
-        let has_more = session.has_buffered();
         let mut sink = ChannelSink { sender: self.sender.clone(), gone: Arc::clone(&self.gone) };
+        let running = session.running();
+        let mut progress = match self.is_at_end {
+            false => every(PROGRESS_AFTER, PROGRESS_EVERY),
+            true => every(PROBE_EVERY, PROBE_EVERY),
+        };
         let mut working = tokio::task::spawn_blocking(move || {
             let step = f(&mut session, &mut sink);
             (session, step)
@@ -198,9 +210,16 @@ impl<R: Reader> Connection<R> {
             self.ahead.reserve(READ_BYTES);
             tokio::select! {
                 done = &mut working => return done.ok(),
+                _ = progress.tick() => running.report(|response| {
+                    // Where there is no room the client does not read: it misses nothing.
+                    let _ = self.sender.try_send(response);
+                }),
                 read = self.reader.read_buf(&mut self.ahead), if self.reads_ahead() => {
-                    self.is_at_end = !matches!(read, Ok(count) if count > 0);
-                    if self.is_at_end && self.ahead.is_empty() && !has_more {
+                    self.is_at_end = !matches!(&read, Ok(count) if *count > 0);
+                    if self.is_at_end {
+                        progress = every(PROBE_EVERY, PROBE_EVERY);
+                    }
+                    if read.is_err() {
                         self.gone.store(true, Ordering::Relaxed);
                     }
                 }
@@ -211,6 +230,13 @@ impl<R: Reader> Connection<R> {
     fn reads_ahead(&self) -> bool {
         !self.is_at_end && self.ahead.len() < AHEAD_BYTES
     }
+}
+
+/// Ticks that are not made up for when they were missed.
+fn every(first: Duration, then: Duration) -> Interval {
+    let mut ticks = interval_at(Instant::now() + first, then);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    ticks
 }
 
 /// From the blocking thread to the task that writes.

@@ -11,6 +11,7 @@
 pub mod ast;
 pub mod date;
 pub mod frame;
+pub mod object_id;
 pub mod parse;
 pub mod receive;
 pub mod utf7;

@@ -25,7 +25,7 @@ const CAPABILITIES: [&str; 5] = ["IMAP4rev1", "LITERAL+", "ID", "ENABLE", "IDLE"
 /// What is offered before login only.
 const CAPABILITIES_BEFORE_LOGIN: [&str; 2] = ["SASL-IR", "AUTH=PLAIN"];
 /// What is offered once logged in.
-const CAPABILITIES_LOGGED_IN: [&str; 10] = [
+const CAPABILITIES_LOGGED_IN: &[&str] = &[
     "NAMESPACE",
     "CHILDREN",
     "UIDPLUS",
@@ -36,6 +36,25 @@ const CAPABILITIES_LOGGED_IN: [&str; 10] = [
     "STATUS=SIZE",
     "MULTIAPPEND",
     "CONDSTORE",
+    "OBJECTID",
+    "SAVEDATE",
+    "ESEARCH",
+    "SEARCHRES",
+    "WITHIN",
+    "PARTIAL",
+    "SEARCH=FUZZY",
+    "MULTISEARCH",
+    "CONTEXT=SEARCH",
+    "INPROGRESS",
+    "I18NLEVEL=1",
+    "SORT",
+    "SORT=DISPLAY",
+    "THREAD=ORDEREDSUBJECT",
+    "THREAD=REFERENCES",
+    "THREAD=REFS",
+    "ESORT",
+    "CONTEXT=SORT",
+    "PREVIEW",
 ];
 
 /// A password that waits for its turn to be checked.
@@ -50,7 +69,7 @@ impl Session {
     /// RFC 3501 section 7.2.1; APPENDLIMIT is RFC 7889.
     pub(super) fn capabilities(&self) -> Vec<String> {
         let more: &[&str] =
-            if self.is_logged_in() { &CAPABILITIES_LOGGED_IN } else { &CAPABILITIES_BEFORE_LOGIN };
+            if self.is_logged_in() { CAPABILITIES_LOGGED_IN } else { &CAPABILITIES_BEFORE_LOGIN };
         let limit = format!("APPENDLIMIT={}", self.shared.max_literal_bytes);
         CAPABILITIES.iter().chain(more).map(|&name| name.to_owned()).chain([limit]).collect()
     }

@@ -28,7 +28,8 @@ impl Session {
         Ok(Arc::clone(account.mailbox_named(name).ok_or(Error::NoSuchMailbox)?))
     }
 
-    /// RFC 3501 section 6.3.3, with the special use of RFC 6154 section 3. A trailing delimiter only
+    /// RFC 3501 section 6.3.3, with the special use of RFC 6154 section 3 and MAILBOXID of RFC 8474
+    /// section 4.1. A trailing delimiter only
     /// says that names will be made below; every mailbox here can have those.
     pub(super) fn create(&mut self, name: &str, special_use: &[String]) -> Answer {
         let account = self.state.login()?.account;
@@ -40,8 +41,8 @@ impl Session {
             _ => return Err(Stop::no(Code::UseAttr, "A mailbox has one special use")),
         };
         let name = name.strip_suffix(DELIMITER).unwrap_or(name);
-        self.shared.store.create_mailbox(account, name, special_use)?;
-        Ok(Done::plain())
+        let id = self.shared.store.create_mailbox(account, name, special_use)?;
+        Ok(Done::with(Code::MailboxId(id)))
     }
 
     /// RFC 3501 section 6.3.4. A session that deletes the mailbox it has selected leaves it first;
@@ -79,7 +80,8 @@ impl Session {
         Ok(Done::plain())
     }
 
-    /// RFC 3501 section 6.3.10, RFC 7162 section 3.1.7, RFC 7889, RFC 8438. Asking for HIGHESTMODSEQ enables
+    /// RFC 3501 section 6.3.10, RFC 7162 section 3.1.7, RFC 7889, RFC 8438, RFC 8474
+    /// section 4.3. Asking for HIGHESTMODSEQ enables
     /// CONDSTORE.
     pub(super) fn status(&mut self, name: &str, items: &[StatusItem], out: &mut Out) -> Answer {
         let mailbox = self.mailbox_named(name)?;
@@ -106,6 +108,7 @@ impl Session {
             StatusItem::Size => header.size_bytes,
             // The same for every mailbox, as the capability says.
             StatusItem::AppendLimit => self.shared.max_literal_bytes,
+            StatusItem::MailboxId => u64::from(header.id.0),
         })
     }
 

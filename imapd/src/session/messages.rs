@@ -3,13 +3,14 @@
 //! Laws
 //! - A set is resolved once, against the session's view, before anything else is done; afterwards
 //!   messages are known by UID.
+//! - `$` means what the last SEARCH with SAVE kept, as far as the view still shows it (RFC 5182 section 2.1).
 //! - A sequence number beyond EXISTS is BAD; a UID that is not there is nothing, without an error
 //!   (section 6.4.8).
 
 use super::state::Selected;
 use super::stop::Stop;
 use crate::proto::ast::{SeqNumber, SequenceSet};
-use engine::mailbox::Row;
+use engine::mailbox::{Row, View};
 use engine::types::UidSet;
 
 impl Selected {
@@ -23,20 +24,14 @@ impl Selected {
 
     /// The same for SEARCH, where a number beyond the last message just matches nothing.
     pub fn messages_or_none(&self, set: &SequenceSet, uid: bool) -> Result<UidSet, Stop> {
-        let exists = self.view.exists();
-        if uid {
-            let largest = self.view.last_uid().map(|uid| uid.0);
-            return Ok(self.view.present(&UidSet::from(set.resolve(largest)))?);
-        }
-        let largest = (exists > 0).then_some(exists);
-        Ok(self.view.resolve(&set.resolve(largest))?)
+        resolve(&self.view, &self.saved, set, uid)
     }
 
     /// Whether the client names a message that it cannot know of. `*` is always the last one, and a
     /// range that ends in it may begin anywhere.
     fn is_beyond(&self, set: &SequenceSet) -> bool {
         let exists = self.view.exists();
-        set.0.iter().any(|ends| match ends {
+        set.ranges.iter().any(|ends| match ends {
             (SeqNumber::Number(a), SeqNumber::Number(b)) => *a.max(b) > exists,
             _ => false,
         })
@@ -50,4 +45,16 @@ impl Selected {
         }
         names
     }
+}
+
+/// The messages of a view that a set means; `saved` is what `$` stands for.
+pub fn resolve(view: &View, saved: &UidSet, set: &SequenceSet, uid: bool) -> Result<UidSet, Stop> {
+    let messages = match uid {
+        true => view.present(&UidSet::from(set.resolve(view.last_uid().map(|uid| uid.0))))?,
+        false => {
+            let exists = view.exists();
+            view.resolve(&set.resolve((exists > 0).then_some(exists)))?
+        }
+    };
+    Ok(if set.saved { messages.union(&view.present(saved)?) } else { messages })
 }

@@ -8,8 +8,8 @@
 //! - Commands run one after the other in the order sent, whatever was pipelined, so no command is
 //!   ambiguous (RFC 3501 section 5.5).
 //! - Every command gets exactly one tagged reply, unless the connection ends.
-//! - EXPUNGE is announced only while a command other than FETCH, STORE, SEARCH and COPY is answered,
-//!   or one of their UID forms (section 7.4.1): sequence numbers never shift under a client.
+//! - EXPUNGE is announced only while a command other than FETCH, STORE, SEARCH, SORT, THREAD and COPY is
+//!   answered, or one of their UID forms (section 7.4.1, RFC 5256 section 3): sequence numbers never shift under a client.
 //! - No lock is held while bytes go out; nothing here waits for the network but `Sink::send`.
 //! - A password or a message's text never reaches the log.
 
@@ -22,14 +22,18 @@ mod idle;
 mod list;
 mod mailbox;
 mod messages;
+mod progress;
 pub mod search;
 mod select;
 mod sink;
+mod sort;
 mod state;
 mod stop;
 mod store;
 mod sync;
+mod thread;
 
+pub use progress::Running;
 pub use sink::{Gone, Kept, Out, Sink};
 
 use crate::proto::ast::{Command, CommandBody};
@@ -97,6 +101,7 @@ pub struct Session {
     state: State,
     task: Option<Task>,
     bad_commands: u32,
+    running: Arc<Running>,
 }
 
 impl Session {
@@ -109,6 +114,7 @@ impl Session {
             state: State::NotAuthenticated { failed_logins: 0 },
             task: None,
             bad_commands: 0,
+            running: Arc::default(),
         }
     }
 
@@ -134,16 +140,16 @@ impl Session {
         self.receiver.push(bytes);
     }
 
-    /// Whether the client has sent more than was handled: it pipelines.
-    #[must_use]
-    pub fn has_buffered(&self) -> bool {
-        self.receiver.has_buffered()
-    }
-
     /// Whether the client has logged in: its silence is then borne longer.
     #[must_use]
     pub fn is_logged_in(&self) -> bool {
         matches!(self.state, State::Authenticated(_) | State::Selected(..))
+    }
+
+    /// Says how far a step is that takes long, while it runs elsewhere.
+    #[must_use]
+    pub fn running(&self) -> Arc<Running> {
+        Arc::clone(&self.running)
     }
 
     /// While IDLE runs, what wakes it: call `wake` when it changed.
@@ -228,6 +234,9 @@ impl Session {
             Some(Task::Idle(idle)) => refusal.tag = Some(idle.tag),
             _ => {}
         }
+        if refusal.empties_saved {
+            self.forget_saved();
+        }
         write::refusal(out.buffer(), &refusal);
         match refusal.status {
             Status::Bad => self.count_bad(out),
@@ -273,7 +282,11 @@ impl Session {
             CommandBody::Lsub { reference, pattern } => self.lsub(&reference, &pattern, out),
             CommandBody::Status { mailbox, items } => self.status(&mailbox, &items, out),
             CommandBody::Expunge { uids } => self.expunge(uids.as_ref()),
-            CommandBody::Search(search) => self.search(search, out),
+            CommandBody::Search(search) => self.search(&tag, &search, out),
+            CommandBody::Sort(sort) => self.sort(&tag, &sort, out),
+            CommandBody::Thread(thread) => self.thread(&tag, &thread, out),
+            CommandBody::MultiSearch(search) => self.multi_search(&tag, &search, out),
+            CommandBody::CancelUpdate(tags) => self.cancel_update(&tags),
             CommandBody::Fetch(fetch) => self.fetch(fetch, out),
             CommandBody::Store(store) => self.store(store, out),
             CommandBody::Copy { set, uid, mailbox } => self.copy(&set, uid, &mailbox),
@@ -325,17 +338,20 @@ impl Session {
 /// The commands that look at messages of the selected mailbox. STORE is not among them: it tells what
 /// others did together with what it did itself, each message once and as it is in the end.
 fn looks_at_messages(body: &CommandBody) -> bool {
-    use CommandBody::{Copy, Expunge, Fetch, Move, Search};
-    matches!(body, Copy { .. } | Expunge { .. } | Fetch(_) | Move { .. } | Search(_))
+    use CommandBody::{Copy, Expunge, Fetch, Move, MultiSearch, Search, Sort, Thread};
+    let searches = matches!(body, MultiSearch(_) | Search(_) | Sort(_) | Thread(_));
+    searches || matches!(body, Copy { .. } | Expunge { .. } | Fetch(_) | Move { .. })
 }
 
 /// Whether EXPUNGE may be announced while the command is answered. RFC 3501 section 7.4.1 forbids
-/// FETCH, STORE and SEARCH; COPY by sequence numbers is spared too, because clients pipeline it.
+/// FETCH, STORE and SEARCH, RFC 5256 section 3 SORT and THREAD; COPY by sequence numbers is spared too, because clients pipeline it.
 fn shows_expunges(body: &CommandBody) -> bool {
     match body {
         CommandBody::Fetch(fetch) => fetch.uid,
         CommandBody::Store(store) => store.uid,
         CommandBody::Search(search) => search.uid,
+        CommandBody::Sort(sort) => sort.uid,
+        CommandBody::Thread(thread) => thread.uid,
         CommandBody::Copy { uid, .. } => *uid,
         _ => true,
     }

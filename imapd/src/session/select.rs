@@ -7,6 +7,7 @@
 //! - EXAMINE changes nothing, \Recent included.
 
 use super::Session;
+use super::search::updates::Updates;
 use super::sink::Out;
 use super::state::Selected;
 use super::stop::{Answer, Done, Stop};
@@ -33,6 +34,8 @@ impl Session {
             read_only,
             recent: UidSet::new(),
             recent_told: 0,
+            saved: UidSet::new(),
+            updates: Updates::default(),
             keywords_told: mailbox.header.keywords.len(),
         };
         selected.claim_recent(&self.shared.store, login.account)?;
@@ -85,6 +88,7 @@ impl Selected {
         }
         facts.push((Code::UidValidity(header.uid_validity.0), "UIDs are valid"));
         facts.push((Code::UidNext(header.uid_next.0), "Next UID"));
+        facts.push((Code::MailboxId(header.id), "Identifier"));
         facts.push((Code::HighestModSeq(header.highest_modseq.0), "Highest modseq"));
         for (code, text) in facts {
             write::untagged(out.buffer(), Status::Ok, Some(&code), text);

@@ -5,6 +5,7 @@
 //!   without a selected mailbox.
 //! - A session's place among its account's connections is given back with its `Login`.
 
+use super::search::updates::Updates;
 use super::stop::Stop;
 use engine::mailbox::View;
 use engine::types::{AccountId, MailboxId, UidSet};
@@ -36,6 +37,9 @@ pub struct Selected {
     pub recent: UidSet,
     /// What the last RECENT response said.
     pub recent_told: u32,
+    /// `$`: what the last SEARCH with SAVE kept; some may be gone (RFC 5182).
+    pub saved: UidSet,
+    pub updates: Updates,
     /// How many of the mailbox's keywords the last FLAGS response named.
     pub keywords_told: usize,
 }

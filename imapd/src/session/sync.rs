@@ -2,11 +2,13 @@
 //!
 //! Laws
 //! - What is told is the difference of two versions of the mailbox; nothing is queued anywhere.
-//! - EXPUNGE first, then EXISTS and RECENT, then flags; numbers are right at the moment each is sent.
+//! - EXPUNGE first, then EXISTS and RECENT, then flags, then what that does to searches that are kept up
+//!   to date (RFC 5267 section 4.3); numbers are right at the moment each is sent.
 //! - A keyword is named by FLAGS before the first message that carries it.
 //! - A message becomes \Recent for the first session that is told of it, and for no other.
 
 use super::Session;
+use super::search::updates::Touched;
 use super::sink::Out;
 use super::state::{Selected, State};
 use super::stop::{Answer, Stop};
@@ -51,8 +53,14 @@ impl Session {
         let Some(latest) = account.mailbox(selected.mailbox) else {
             return Err(Stop::Bye(None, "The selected mailbox was deleted".into()));
         };
+        let before = Arc::clone(selected.view.latest());
         let changes = selected.view.advance(Arc::clone(latest), self.shared.store.now_ms(), expunges)?;
+        let touched = match selected.updates.is_empty() {
+            true => None,
+            false => Some(Touched::of(&selected.view, &before, &changes)),
+        };
         selected.tell_keywords(out);
+        selected.tell_expunged(&changes, out)?;
         for change in changes {
             match change {
                 Change::Expunged { seq, .. } => write::expunge(out.buffer(), seq),
@@ -68,6 +76,9 @@ impl Session {
             out.settle()?;
         }
         selected.tell_recent(out)?;
+        if let Some(touched) = touched {
+            selected.tell_updates(&self.shared.store, login.account, touched, out)?;
+        }
         Ok(())
     }
 

@@ -5,6 +5,8 @@
 pub mod net;
 
 use engine::ops::NewAccount;
+use engine::sys::clock::{Clock, SystemClock};
+use engine::sys::disk::{Disk, RealDisk};
 use engine::types::AccountId;
 use engine::{Store, StoreOptions};
 use imapd::session::{Admission, Kept, Session, Shared, Step};
@@ -20,8 +22,12 @@ pub struct Fixture {
 
 impl Fixture {
     pub fn new() -> Self {
+        Self::on(Arc::new(RealDisk), Arc::new(SystemClock))
+    }
+
+    pub fn on(disk: Arc<dyn Disk>, clock: Arc<dyn Clock>) -> Self {
         let dir = tempfile::tempdir().unwrap();
-        let store = Store::open(dir.path(), StoreOptions::for_tests()).unwrap();
+        let store = Store::open_on(disk, clock, dir.path(), StoreOptions::for_tests()).unwrap();
         let new = NewAccount { name: "alice", password: Some("secret"), quota_bytes: None };
         let account = store.create_account(&new).unwrap();
         Self { store, account, dir }

@@ -8,7 +8,7 @@ use imapd::proto::ast::*;
 use imapd::proto::parse::search::parse_keys;
 
 /// The body of the only command in a stream.
-fn body(stream: &str) -> CommandBody {
+pub fn body(stream: &str) -> CommandBody {
     let mut events: Vec<Event> =
         events(stream).into_iter().filter(|event| *event != Event::SendContinue).collect();
     match (events.len(), events.pop()) {
@@ -17,7 +17,7 @@ fn body(stream: &str) -> CommandBody {
     }
 }
 
-fn line(text: &str) -> CommandBody {
+pub fn line(text: &str) -> CommandBody {
     body(&format!("{text}\r\n"))
 }
 
@@ -33,7 +33,7 @@ fn section(path: &[u32], text: SectionText, peek: bool, partial: Option<(u32, u3
     })
 }
 
-fn fetch_items(text: &str) -> Vec<FetchItem> {
+pub fn fetch_items(text: &str) -> Vec<FetchItem> {
     match line(text) {
         CommandBody::Fetch(fetch) => fetch.items,
         other => panic!("{other:?}"),
@@ -134,7 +134,8 @@ fn status_items() {
         status("blurdybloop", &[UidNext, Messages])
     );
     assert_eq!(line("A042 STATUS b ( size  HighestModSeq )"), status("b", &[Size, HighestModSeq]));
-    let all = "A1 STATUS b (MESSAGES RECENT UIDNEXT UIDVALIDITY UNSEEN HIGHESTMODSEQ SIZE APPENDLIMIT)";
+    let all =
+        "A1 STATUS b (MESSAGES RECENT UIDNEXT UIDVALIDITY UNSEEN HIGHESTMODSEQ SIZE APPENDLIMIT MAILBOXID)";
     assert_eq!(line(all), status("b", &StatusItem::ALL));
 }
 
@@ -173,7 +174,9 @@ fn sequence_sets_resolve_as_the_grammar_says() {
     assert_eq!(set("2,4:7,*").largest_number(), Some(7));
     assert_eq!(set("*").largest_number(), None);
     assert!(set("1:*").has_star() && !set("1:2").has_star());
-    assert_eq!(set("1:*,3").0, [(Number(1), Largest), (Number(3), Number(3))]);
+    // RFC 5182 section 3.
+    assert!(set("$").saved && set("$").ranges.is_empty() && set("1:3,$").saved && !set("1").saved);
+    assert_eq!(set("1:*,3").ranges, [(Number(1), Largest), (Number(3), Number(3))]);
     assert_eq!(set("2,4:7,9,12:*").to_string(), "2,4:7,9,12:*");
 }
 
@@ -188,6 +191,7 @@ fn rfc3501_section_6_4_5_fetch() {
             uid: false,
             items: vec![Flags, section(&[], SectionText::HeaderFields(names.clone()), false, None)],
             changed_since: None,
+            partial: None,
         })
     );
     assert_eq!(fetch_items("a FETCH 1 ALL"), [Flags, InternalDate, Rfc822Size, Envelope]);
@@ -261,6 +265,7 @@ fn literals_inside_a_section() {
             uid: false,
             items: vec![FetchItem::Uid, section(&[], fields(&["Date", "From"]), true, Some((0, 9)))],
             changed_since: None,
+            partial: None,
         })
     );
 }
@@ -349,7 +354,19 @@ fn search_keys_of_a_text() {
     assert_eq!(parse_keys(" subject \"Grüße\" "), Ok(SearchKey::Subject("Grüße".into())));
     assert_eq!(parse_keys("charset utf-8 unseen"), Ok(SearchKey::Unseen));
     assert_eq!(parse_keys("from Müller"), Ok(SearchKey::From("Müller".into())));
-    for bad in ["", "subject", "subject \"x", "nonsense", "(", "all)", "or seen", "text {3}"] {
+    for bad in [
+        "",
+        "subject",
+        "subject \"x",
+        "nonsense",
+        "(",
+        "all)",
+        "or seen",
+        "text {3}",
+        "return () all",
+        "not $",
+        "uid 1,$",
+    ] {
         assert!(parse_keys(bad).is_err(), "{bad:?}");
     }
 }

@@ -62,12 +62,20 @@ impl Client {
         self.raw(word);
     }
 
+    fn string(&mut self, bytes: &[u8]) {
+        self.spelled(bytes, false);
+    }
+
     fn astring(&mut self, bytes: &[u8]) {
+        self.spelled(bytes, true);
+    }
+
+    fn spelled(&mut self, bytes: &[u8], as_atom: bool) {
         let plain = |byte: &u8| byte.is_ascii_alphanumeric() || b"/.-_[]@+=&,".contains(byte);
         let text = if self.strict { bytes.is_ascii() } else { std::str::from_utf8(bytes).is_ok() };
         let quotable = text && !bytes.iter().any(|byte| b"\r\n\0".contains(byte));
         match self.choose(4) {
-            0 if !bytes.is_empty() && bytes.iter().all(plain) => self.out.extend_from_slice(bytes),
+            0 if as_atom && !bytes.is_empty() && bytes.iter().all(plain) => self.out.extend_from_slice(bytes),
             1 | 2 if quotable => self.quoted(bytes),
             choice => {
                 let plus = if choice == 3 { "+" } else { "" };
@@ -90,6 +98,10 @@ impl Client {
 
     fn mailbox(&mut self, name: &str) {
         self.space();
+        self.mailbox_name(name);
+    }
+
+    fn mailbox_name(&mut self, name: &str) {
         if name == "INBOX" { self.word(name) } else { self.astring(utf7::encode(name).as_bytes()) }
     }
 
@@ -159,17 +171,33 @@ impl Client {
                 self.list(items, |client, item| client.word(item.name()));
             }
             CommandBody::Expunge { uids: Some(set) } => self.argument(&set.to_string()),
+            CommandBody::Sort(sort) => self.sort(sort),
+            CommandBody::Thread(thread) => self.thread(thread),
             CommandBody::Search(search) => {
-                match &search.key {
-                    SearchKey::And(keys) => keys.iter().for_each(|key| {
-                        self.space();
-                        self.key(key);
-                    }),
-                    key => {
-                        self.space();
-                        self.key(key);
-                    }
-                };
+                if let Some(returns) = &search.returns {
+                    self.returns(returns);
+                }
+                self.keys(&search.key);
+            }
+            CommandBody::MultiSearch(search) => {
+                if search.sources != [Source::Selected] || self.choose(2) == 0 {
+                    self.space();
+                    self.word("IN");
+                    self.space();
+                    self.list(&search.sources, Self::source);
+                }
+                if search.returns != (ReturnOptions { all: true, ..Default::default() })
+                    || self.choose(2) == 0
+                {
+                    self.returns(&search.returns);
+                }
+                self.keys(&search.key);
+            }
+            CommandBody::CancelUpdate(tags) => {
+                for tag in tags {
+                    self.space();
+                    self.string(tag.as_bytes());
+                }
             }
             CommandBody::Fetch(fetch) => self.fetch(fetch),
             CommandBody::Store(store) => self.store(store),
@@ -178,6 +206,46 @@ impl Client {
                 self.mailbox(mailbox);
             }
             _ => {}
+        }
+    }
+
+    fn sort(&mut self, sort: &Sort) {
+        if let Some(returns) = &sort.returns {
+            self.returns(returns);
+        }
+        self.space();
+        self.list(&sort.by, |client, criterion| {
+            let (name, reverse) = match criterion {
+                SortCriterion::Relevancy { reverse } => ("RELEVANCY", *reverse),
+                SortCriterion::Key(key) => {
+                    let (name, _) = SORT_KEYS.iter().find(|(_, by)| *by == key.by).unwrap();
+                    (*name, key.reverse)
+                }
+            };
+            if reverse {
+                client.word("REVERSE");
+                client.space();
+            }
+            client.word(name);
+        });
+        self.charset();
+        self.keys(&sort.key);
+    }
+
+    fn thread(&mut self, thread: &Thread) {
+        let (name, _) = THREAD_ALGORITHMS.iter().find(|(_, by)| *by == thread.by).unwrap();
+        self.space();
+        self.word(name);
+        self.charset();
+        self.keys(&thread.key);
+    }
+
+    fn charset(&mut self) {
+        self.space();
+        match self.choose(3) {
+            0 => self.word("UTF-8"),
+            1 => self.quoted(b"utf-8"),
+            _ => self.word("US-ASCII"),
         }
     }
 
@@ -223,8 +291,70 @@ impl Client {
             [item] if self.choose(2) == 0 => self.item(item),
             items => self.list(items, Self::item),
         }
-        if let Some(modseq) = fetch.changed_since {
-            self.argument(&format!("(CHANGEDSINCE {modseq})"));
+        let changed_since = fetch.changed_since.map(|modseq| format!("CHANGEDSINCE {modseq}"));
+        let partial = fetch.partial.map(|range| format!("PARTIAL {range}"));
+        let mut modifiers: Vec<String> = changed_since.into_iter().chain(partial).collect();
+        if self.choose(2) == 0 {
+            modifiers.reverse();
+        }
+        if !modifiers.is_empty() {
+            self.space();
+            self.list(&modifiers, |client, modifier| client.word(modifier));
+        }
+    }
+
+    fn returns(&mut self, returns: &ReturnOptions) {
+        let words = [
+            (returns.min, "MIN"),
+            (returns.max, "MAX"),
+            (returns.all, "ALL"),
+            (returns.count, "COUNT"),
+            (returns.save, "SAVE"),
+            (returns.relevancy, "RELEVANCY"),
+            (returns.update, "UPDATE"),
+            (returns.context, "CONTEXT"),
+        ];
+        let mut options: Vec<String> =
+            words.iter().filter(|(is_on, _)| *is_on).map(|(_, word)| (*word).to_owned()).collect();
+        options.extend(returns.partial.map(|range| format!("PARTIAL {range}")));
+        if options == ["ALL"] && self.choose(2) == 0 {
+            options.clear();
+        }
+        self.space();
+        self.word("RETURN");
+        self.space();
+        self.list(&options, |client, option| client.word(option));
+    }
+
+    fn source(&mut self, source: &Source) {
+        let (word, names) = match source {
+            Source::Selected => ("SELECTED", None),
+            Source::Inboxes => ("INBOXES", None),
+            Source::Personal => ("PERSONAL", None),
+            Source::Subscribed => ("SUBSCRIBED", None),
+            Source::Subtree(names) => ("SUBTREE", Some(names)),
+            Source::SubtreeOne(names) => ("SUBTREE-ONE", Some(names)),
+            Source::Mailboxes(names) => ("MAILBOXES", Some(names)),
+        };
+        self.word(word);
+        match names.map(Vec::as_slice) {
+            None => {}
+            Some([name]) if self.choose(2) == 0 => self.mailbox(name),
+            Some(names) => {
+                self.space();
+                self.list(names, |client, name| client.mailbox_name(name));
+            }
+        }
+    }
+
+    fn keys(&mut self, key: &SearchKey) {
+        let keys = match key {
+            SearchKey::And(keys) => keys.as_slice(),
+            key => std::slice::from_ref(key),
+        };
+        for key in keys {
+            self.space();
+            self.key(key);
         }
     }
 
@@ -233,14 +363,19 @@ impl Client {
             FetchItem::Section(body) => return self.section(body),
             FetchItem::Body => "BODY",
             FetchItem::BodyStructure => "BODYSTRUCTURE",
+            FetchItem::EmailId => "EMAILID",
             FetchItem::Envelope => "ENVELOPE",
             FetchItem::Flags => "FLAGS",
             FetchItem::InternalDate => "INTERNALDATE",
             FetchItem::ModSeq => "MODSEQ",
+            FetchItem::Preview { lazy: false } => "PREVIEW",
+            FetchItem::Preview { lazy: true } => "PREVIEW (LAZY)",
             FetchItem::Rfc822 => "RFC822",
             FetchItem::Rfc822Header => "RFC822.HEADER",
             FetchItem::Rfc822Size => "RFC822.SIZE",
             FetchItem::Rfc822Text => "RFC822.TEXT",
+            FetchItem::SaveDate => "SAVEDATE",
+            FetchItem::ThreadId => "THREADID",
             FetchItem::Uid => "UID",
         };
         self.word(name);
@@ -300,6 +435,18 @@ impl Client {
                 self.word("NOT ");
                 self.key(key);
             }
+            Fuzzy(key) => {
+                self.word("FUZZY ");
+                self.key(key);
+            }
+            Older(seconds) => self.raw(&format!("OLDER {seconds}")),
+            Younger(seconds) => self.raw(&format!("YOUNGER {seconds}")),
+            EmailId(id) => self.raw(&format!("EMAILID {id}")),
+            ThreadId(id) => self.raw(&format!("threadid {id}")),
+            SavedBefore(day) => self.date_key("SAVEDBEFORE", *day),
+            SavedOn(day) => self.date_key("SAVEDON", *day),
+            SavedSince(day) => self.date_key("SAVEDSINCE", *day),
+            SaveDateSupported => self.word("SAVEDATESUPPORTED"),
             Or(left, right) => {
                 self.word("OR ");
                 self.key(left);

@@ -1,5 +1,6 @@
 //! Any command, for proptest.
 
+use engine::search::{SortBy, SortKey};
 use imapd::proto::ast::*;
 use proptest::collection::vec;
 use proptest::option;
@@ -28,13 +29,19 @@ fn set(tidy: bool) -> BoxedStrategy<SequenceSet> {
         let last = prop_oneof![Just(u32::MAX), any::<u32>()];
         return (1..=u32::MAX, last).prop_map(|(a, b)| tidy_set(a, b)).boxed();
     }
-    vec((seq_number(), seq_number()), 1..5).prop_map(SequenceSet).boxed()
+    let ranges = || vec((seq_number(), seq_number()), 1..5);
+    prop_oneof![
+        4 => ranges().prop_map(SequenceSet::from),
+        1 => Just(SequenceSet::saved()),
+        1 => ranges().prop_map(|ranges| SequenceSet { ranges, saved: true }),
+    ]
+    .boxed()
 }
 
 fn tidy_set(a: u32, b: u32) -> SequenceSet {
     match b {
         0 => SequenceSet::from_range(a, a),
-        u32::MAX => SequenceSet(vec![(SeqNumber::Number(a), SeqNumber::Largest)]),
+        u32::MAX => SequenceSet::from(vec![(SeqNumber::Number(a), SeqNumber::Largest)]),
         b => SequenceSet::from_range(a.min(b), a.max(b)),
     }
 }
@@ -82,14 +89,19 @@ fn fetch_item() -> impl Strategy<Value = FetchItem> {
     let plain = [
         Body,
         BodyStructure,
+        EmailId,
         Envelope,
         Flags,
         InternalDate,
         ModSeq,
+        Preview { lazy: false },
+        Preview { lazy: true },
         Rfc822,
         Rfc822Header,
         Rfc822Size,
         Rfc822Text,
+        SaveDate,
+        ThreadId,
         Uid,
     ];
     let partial = (any::<u32>(), 1..=u32::MAX)
@@ -102,8 +114,21 @@ fn fetch_item() -> impl Strategy<Value = FetchItem> {
 fn search_key(tidy: bool) -> impl Strategy<Value = SearchKey> {
     use SearchKey::*;
     let flags = [
-        All, Answered, Deleted, Draft, Flagged, New, Old, Recent, Seen, Unanswered, Undeleted, Undraft,
-        Unflagged, Unseen,
+        All,
+        Answered,
+        Deleted,
+        Draft,
+        Flagged,
+        New,
+        Old,
+        Recent,
+        SaveDateSupported,
+        Seen,
+        Unanswered,
+        Undeleted,
+        Undraft,
+        Unflagged,
+        Unseen,
     ];
     let day = || 0_i64..40_000;
     let leaf = prop_oneof![
@@ -114,7 +139,13 @@ fn search_key(tidy: bool) -> impl Strategy<Value = SearchKey> {
         (text(), text()).prop_map(|(name, value)| Header(name, value)),
         day().prop_map(Before),
         day().prop_map(SentSince),
+        day().prop_map(SavedOn),
+        day().prop_map(SavedSince),
         any::<u64>().prop_map(Larger),
+        (1..=u32::MAX).prop_map(Older),
+        (1..=u32::MAX).prop_map(Younger),
+        "[A-Za-z0-9_-]{1,20}".prop_map(EmailId),
+        "[A-Za-z0-9_-]{1,20}".prop_map(ThreadId),
         keyword().prop_map(Keyword),
         (option::of("/flags/[$a-z\\\\]{1,8}"), modseq())
             .prop_map(|(entry, at_least)| ModSeq { entry, at_least }),
@@ -125,19 +156,116 @@ fn search_key(tidy: bool) -> impl Strategy<Value = SearchKey> {
         prop_oneof![
             vec(key.clone(), 2..4).prop_map(And),
             key.clone().prop_map(|key| Not(Box::new(key))),
+            key.clone().prop_map(|key| Fuzzy(Box::new(key))),
             (key.clone(), key).prop_map(|(left, right)| Or(Box::new(left), Box::new(right))),
         ]
     })
+}
+
+fn partial_range() -> impl Strategy<Value = PartialRange> {
+    (1..=u32::MAX, 1..=u32::MAX, any::<bool>()).prop_map(|(from, to, from_end)| PartialRange {
+        from,
+        to,
+        from_end,
+    })
+}
+
+/// Whatever fits the key.
+fn returns() -> impl Strategy<Value = ReturnOptions> {
+    let one = || (any::<bool>(), any::<bool>(), any::<bool>(), any::<bool>());
+    (one(), one(), option::of(partial_range())).prop_map(
+        |((min, max, all, count), (save, relevancy, update, context), partial)| {
+            let mut returns =
+                ReturnOptions { min, max, all, count, save, relevancy, update, context, partial };
+            returns.all &= partial.is_none();
+            returns.all |= returns == ReturnOptions::default();
+            returns
+        },
+    )
+}
+
+fn search(tidy: bool) -> impl Strategy<Value = (ReturnOptions, SearchKey)> {
+    (returns(), search_key(tidy)).prop_map(|(mut returns, key)| {
+        returns.relevancy &= key.uses_fuzzy();
+        returns.all |= returns == ReturnOptions::default();
+        (returns, key)
+    })
+}
+
+fn source() -> impl Strategy<Value = Source> {
+    let names = || vec(mailbox(), 1..4);
+    prop_oneof![
+        Just(Source::Selected),
+        Just(Source::Inboxes),
+        Just(Source::Personal),
+        Just(Source::Subscribed),
+        names().prop_map(Source::Subtree),
+        names().prop_map(Source::SubtreeOne),
+        names().prop_map(Source::Mailboxes),
+    ]
+}
+
+fn multi_search(tidy: bool) -> impl Strategy<Value = MultiSearch> {
+    (vec(source(), 1..4), search(tidy)).prop_map(|(sources, (mut returns, key))| {
+        returns.save &= sources.iter().all(|source| *source == Source::Selected);
+        returns.all |= returns == ReturnOptions::default();
+        MultiSearch { sources, returns, key }
+    })
+}
+
+fn sort_criteria() -> impl Strategy<Value = Vec<SortCriterion>> {
+    let by = proptest::sample::select(SORT_KEYS.map(|(_, by)| by).to_vec());
+    let key = (by, any::<bool>()).prop_map(|(by, reverse)| SortCriterion::Key(SortKey { by, reverse }));
+    let relevancy = any::<bool>().prop_map(|reverse| SortCriterion::Relevancy { reverse });
+    vec(prop_oneof![8 => key, 1 => relevancy], 1..4)
+}
+
+/// Whatever fits the key.
+fn sort(tidy: bool) -> impl Strategy<Value = Sort> {
+    (any::<bool>(), any::<bool>(), sort_criteria(), search(tidy)).prop_map(
+        |(uid, extended, mut by, (returns, key))| {
+            if !key.uses_fuzzy() {
+                by.retain(|criterion| matches!(criterion, SortCriterion::Key(_)));
+            }
+            if by.is_empty() {
+                by.push(SortCriterion::Key(SortKey { by: SortBy::Date, reverse: false }));
+            }
+            Sort { uid, returns: extended.then_some(returns), by, key }
+        },
+    )
+}
+
+fn sort_command(tidy: bool) -> impl Strategy<Value = CommandBody> {
+    let by = proptest::sample::select(THREAD_ALGORITHMS.map(|(_, by)| by).to_vec());
+    let thread = (any::<bool>(), by, search_key(tidy)).prop_map(|(uid, by, key)| Thread { uid, by, key });
+    prop_oneof![sort(tidy).prop_map(CommandBody::Sort), thread.prop_map(CommandBody::Thread)]
 }
 
 fn message_command(tidy: bool) -> impl Strategy<Value = CommandBody> {
     let op = proptest::sample::select(vec![StoreOp::Replace, StoreOp::Add, StoreOp::Remove]);
     prop_oneof![
         option::of(set(tidy)).prop_map(|uids| CommandBody::Expunge { uids }),
-        (any::<bool>(), search_key(tidy)).prop_map(|(uid, key)| CommandBody::Search(Search { uid, key })),
-        (set(tidy), any::<bool>(), vec(fetch_item(), 1..5), option::of(modseq())).prop_map(
-            |(set, uid, items, changed_since)| CommandBody::Fetch(Fetch { set, uid, items, changed_since })
-        ),
+        (any::<bool>(), search_key(tidy)).prop_map(|(uid, key)| CommandBody::Search(Search {
+            uid,
+            returns: None,
+            key
+        })),
+        (any::<bool>(), search(tidy)).prop_map(|(uid, (returns, key))| {
+            CommandBody::Search(Search { uid, returns: Some(returns), key })
+        }),
+        multi_search(tidy).prop_map(CommandBody::MultiSearch),
+        vec(text(), 1..4).prop_map(CommandBody::CancelUpdate),
+        (
+            set(tidy),
+            any::<bool>(),
+            vec(fetch_item(), 1..5),
+            option::of(modseq()),
+            option::of(partial_range())
+        )
+            .prop_map(|(set, uid, items, changed_since, partial)| {
+                let partial = partial.filter(|_| uid);
+                CommandBody::Fetch(Fetch { set, uid, items, changed_since, partial })
+            }),
         (set(tidy), any::<bool>(), option::of(modseq()), op, any::<bool>(), flags()).prop_map(
             |(set, uid, unchanged_since, op, silent, flags)| {
                 CommandBody::Store(Store { set, uid, unchanged_since, op, silent, flags })
@@ -197,6 +325,11 @@ fn session_command() -> impl Strategy<Value = CommandBody> {
 }
 
 pub fn command(tidy: bool) -> impl Strategy<Value = Command> {
-    let body = prop_oneof![session_command(), mailbox_command(), message_command(tidy)];
+    let body = prop_oneof![
+        2 => session_command(),
+        2 => mailbox_command(),
+        2 => message_command(tidy),
+        1 => sort_command(tidy),
+    ];
     ("[a-zA-Z0-9.\\]-]{1,8}", body).prop_map(|(tag, body)| Command { tag, body })
 }

@@ -13,7 +13,10 @@ mod oracle;
 mod random;
 mod refusals;
 mod responses;
+mod searches;
+mod sorts;
 mod structures;
+mod threads;
 
 use imapd::proto::ast::CommandBody;
 use imapd::proto::{Event, Limits, Receiver};

@@ -61,7 +61,9 @@ fn what_breaks_the_grammar_is_a_tagged_bad() {
         "COPY 1: a",
         "COPY 1,, a",
         "COPY 4294967296 a",
-        "COPY $ a",
+        "COPY $x a",
+        "COPY $: a",
+        "COPY 1:$ a",
         "MOVE x a",
         "STORE 1 FLAGS",
         "STORE 1 COLOUR x",
@@ -105,7 +107,80 @@ fn what_breaks_the_grammar_is_a_tagged_bad() {
         "SEARCH CHARSET",
         "SEARCH CHARSET UTF-8",
         "SEARCH (SEEN",
-        "SEARCH RETURN (ALL) SEEN",
+        "SORT",
+        "SORT SUBJECT UTF-8 ALL",
+        "SORT () UTF-8 ALL",
+        "SORT (SUBJECT)",
+        "SORT (SUBJECT) UTF-8",
+        "SORT (SUBJECT)UTF-8 ALL",
+        "SORT (COLOUR) UTF-8 ALL",
+        "SORT (REVERSE) UTF-8 ALL",
+        "SORT (REVERSE REVERSE DATE) UTF-8 ALL",
+        "SORT (SUBJECT UTF-8 ALL",
+        "SORT (RELEVANCY) UTF-8 ALL",
+        "SORT RETURN (RELEVANCY) (DATE) UTF-8 ALL",
+        "SORT RETURN (COLOUR) (DATE) UTF-8 ALL",
+        "SORT RETURN (ALL)(DATE) UTF-8 ALL",
+        "SORT RETURN (ALL PARTIAL 1:2) (DATE) UTF-8 ALL",
+        "SORT RETURN (ALL) UTF-8 ALL",
+        "SORT (SUBJECT) UTF-8 COLOUR",
+        "UID SORT",
+        "THREAD",
+        "THREAD REFERENCES",
+        "THREAD REFERENCES UTF-8",
+        "THREAD COLOURS UTF-8 ALL",
+        "THREAD (REFS) UTF-8 ALL",
+        "UID THREAD ORDEREDSUBJECT UTF-8 OR SEEN",
+        "FETCH 1 PREVIEW (FAST)",
+        "FETCH 1 PREVIEW ()",
+        "FETCH 1 PREVIEW (LAZY FAST)",
+        "FETCH 1 (PREVIEW (CHANGEDSINCE 5))",
+        "FETCH 1 PREVIEW (LAZY",
+        "SEARCH RETURN",
+        "SEARCH RETURN SEEN",
+        "SEARCH RETURN (ALL)",
+        "SEARCH RETURN (ALL SEEN",
+        "SEARCH RETURN (COLOUR) SEEN",
+        "SEARCH RETURN (ALL PARTIAL 1:2) SEEN",
+        "SEARCH RETURN (PARTIAL 1:2 PARTIAL 3:4) SEEN",
+        "SEARCH RETURN (PARTIAL) SEEN",
+        "SEARCH RETURN (PARTIAL 1) SEEN",
+        "SEARCH RETURN (PARTIAL 0:5) SEEN",
+        "SEARCH RETURN (PARTIAL 1:*) SEEN",
+        "SEARCH RETURN (PARTIAL 1:-5) SEEN",
+        "SEARCH RETURN (PARTIAL -1:5) SEEN",
+        "SEARCH RETURN (RELEVANCY) TEXT x",
+        "SEARCH RETURN (RELEVANCY ALL) NOT SEEN",
+        "SEARCH $Junk",
+        "SEARCH FUZZY",
+        "SEARCH OLDER",
+        "SEARCH OLDER 0",
+        "SEARCH YOUNGER 4294967296",
+        "SEARCH SAVEDON",
+        "SEARCH SAVEDSINCE 30-Feb-2020",
+        "SEARCH EMAILID",
+        "SEARCH EMAILID a.b",
+        "SEARCH THREADID \"T1\"",
+        "FETCH 1 FLAGS (PARTIAL 1:5)",
+        "UID FETCH 1 FLAGS (PARTIAL 1:5 PARTIAL 1:5)",
+        "UID FETCH 1 FLAGS (PARTIAL)",
+        "UID FETCH 1 FLAGS (CHANGEDSINCE 1 CHANGEDSINCE 1)",
+        "ESEARCH",
+        "ESEARCH IN SEEN",
+        "ESEARCH IN () SEEN",
+        "ESEARCH IN (everywhere) SEEN",
+        "ESEARCH IN (selected-delayed) SEEN",
+        "ESEARCH IN (mailboxes) SEEN",
+        "ESEARCH IN (mailboxes ()) SEEN",
+        "ESEARCH IN (personal (depth 3)) SEEN",
+        "ESEARCH IN (personal)",
+        "ESEARCH IN (personal) RETURN (SAVE) SEEN",
+        "ESEARCH IN (selected personal) RETURN (SAVE) SEEN",
+        "UID ESEARCH SEEN",
+        "CANCELUPDATE",
+        "CANCELUPDATE a",
+        "CANCELUPDATE \"a",
+        "STATUS a (MAILBOXID MAILBOX)",
         "APPEND",
         "APPEND INBOX",
         "APPEND INBOX \"text\"",
@@ -142,7 +217,16 @@ fn without_a_tag_the_answer_is_untagged() {
 fn what_is_well_formed_but_cannot_be_is_a_no() {
     let charset = refusal("A1 SEARCH CHARSET KLINGON TEXT {3+}\r\nabc\r\n");
     assert_eq!((charset.status, charset.tag.as_deref()), (Status::No, Some("A1")));
-    assert_eq!(charset.code, Some(Code::BadCharset(vec!["US-ASCII", "UTF-8"])));
+    assert!(matches!(charset.code, Some(Code::BadCharset(known)) if known.contains(&"UTF-8")));
+    assert!(!charset.empties_saved);
+    // RFC 5182 section 2.1.
+    assert!(refusal("A1 SEARCH RETURN (SAVE) CHARSET KLINGON ALL\r\n").empties_saved);
+    assert!(!refusal("A1 SEARCH RETURN (SAVE) COLOUR\r\n").empties_saved);
+    for line in ["SORT (DATE) KLINGON ALL", "UID THREAD REFS KLINGON ALL", "SORT (DATE) {3+}\r\nabc ALL"] {
+        let charset = refusal(&format!("A1 {line}\r\n"));
+        assert_eq!((charset.status, charset.tag.as_deref()), (Status::No, Some("A1")), "{line}");
+        assert!(matches!(charset.code, Some(Code::BadCharset(_))), "{line}");
+    }
     let name = refusal("A2 SELECT &AGE-\r\n");
     assert_eq!((name.status, name.code), (Status::No, Some(Code::Cannot)));
 }
@@ -150,8 +234,10 @@ fn what_is_well_formed_but_cannot_be_is_a_no() {
 #[test]
 fn deep_nesting_is_refused_not_recursed() {
     for opening in ["NOT ", "(", "OR SEEN "] {
-        let line = format!("a SEARCH {}\r\n", opening.repeat(5000));
-        assert_eq!(refusal(&line).status, Status::Bad);
+        for command in ["SEARCH", "SORT (DATE) UTF-8", "THREAD REFS UTF-8"] {
+            let line = format!("a {command} {}\r\n", opening.repeat(5000));
+            assert_eq!(refusal(&line).status, Status::Bad);
+        }
     }
     let parts = "1.".repeat(20_000);
     assert_eq!(refusal(&format!("a FETCH 1 BODY[{parts}1]\r\n")).status, Status::Bad);

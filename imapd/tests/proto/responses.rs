@@ -110,17 +110,21 @@ fn mailbox_data() {
         (StatusItem::UidNext, 44292),
         (StatusItem::Size, 8_589_934_592),
         (StatusItem::AppendLimit, 257_890),
+        (StatusItem::MailboxId, 7),
     ];
     assert_eq!(
         written(|out| write::status(out, "blurdybloop", &values)),
-        "* STATUS blurdybloop (MESSAGES 231 UIDNEXT 44292 SIZE 8589934592 APPENDLIMIT 257890)\r\n"
+        "* STATUS blurdybloop (MESSAGES 231 UIDNEXT 44292 SIZE 8589934592 APPENDLIMIT 257890 MAILBOXID (F7))\r\n"
     );
-    assert_eq!(written(|out| write::search(out, [2, 84, 882], None)), "* SEARCH 2 84 882\r\n");
-    assert_eq!(
-        written(|out| write::search(out, [2, 5], Some(917_162_500))),
-        "* SEARCH 2 5 (MODSEQ 917162500)\r\n"
-    );
-    assert_eq!(written(|out| write::search(out, [], Some(5))), "* SEARCH\r\n");
+    let search = written(|out| {
+        write::search::begin(out);
+        write::search::numbers(out, 2..=3);
+        write::search::numbers(out, u32::MAX..=u32::MAX);
+        write::search::end(out, Some(917_162_500));
+        write::search::begin(out);
+        write::search::end(out, None);
+    });
+    assert_eq!(search, "* SEARCH 2 3 4294967295 (MODSEQ 917162500)\r\n* SEARCH\r\n");
     assert_eq!(written(|out| write::flags(out, &["\\Seen", "x"])), "* FLAGS (\\Seen x)\r\n");
     assert_eq!(written(|out| write::exists(out, 23)), "* 23 EXISTS\r\n");
     assert_eq!(written(|out| write::recent(out, 5)), "* 5 RECENT\r\n");

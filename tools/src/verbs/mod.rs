@@ -5,6 +5,7 @@ pub mod check;
 pub mod export;
 pub mod import;
 pub mod mailbox;
+pub mod reindex;
 pub mod search;
 pub mod serve;
 pub mod stats;

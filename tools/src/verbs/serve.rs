@@ -82,6 +82,9 @@ fn plan(args: Args, store: Option<PathBuf>, config: Config) -> anyhow::Result<Pl
         imap.max_literal_bytes = bytes;
         lmtp.limits.max_message_bytes = bytes;
     }
+    if let Some(ms) = config.slow_search_ms {
+        options.search.slow_ms = ms;
+    }
     let store = store.or(config.store).unwrap_or_else(|| PathBuf::from(DEFAULT_STORE));
     Ok(Plan { store, options, imap, lmtp })
 }

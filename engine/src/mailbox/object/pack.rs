@@ -2,6 +2,7 @@
 
 use crate::codec::{Decoder, Encoder};
 use crate::error::Result;
+use std::cell::RefCell;
 
 const VERSION: u8 = 1;
 const PLAIN: u8 = 0;
@@ -21,6 +22,21 @@ pub(super) fn pack(raw: &[u8]) -> Vec<u8> {
     out.into_bytes()
 }
 
+thread_local! {
+    /// Making one costs as much as a chunk: a search of a cold mailbox reads thousands.
+    static DECOMPRESSOR: RefCell<Option<zstd::bulk::Decompressor<'static>>> = const { RefCell::new(None) };
+}
+
+fn decompress(frame: &[u8], raw_len: usize) -> std::io::Result<Vec<u8>> {
+    DECOMPRESSOR.with_borrow_mut(|slot| {
+        let decompressor = match slot {
+            Some(decompressor) => decompressor,
+            None => slot.insert(zstd::bulk::Decompressor::new()?),
+        };
+        decompressor.decompress(frame, raw_len)
+    })
+}
+
 /// The payload of an object, at most `max_bytes` of it.
 pub(super) fn unpack(what: &str, bytes: &[u8], max_bytes: usize) -> Result<Vec<u8>> {
     let mut reader = Decoder::new(bytes, what);
@@ -34,8 +50,7 @@ pub(super) fn unpack(what: &str, bytes: &[u8], max_bytes: usize) -> Result<Vec<u
     }
     let raw = match packing {
         PLAIN => reader.rest().to_vec(),
-        ZSTD => zstd::bulk::decompress(reader.rest(), length)
-            .map_err(|_| reader.bad("it cannot be decompressed"))?,
+        ZSTD => decompress(reader.rest(), length).map_err(|_| reader.bad("it cannot be decompressed"))?,
         _ => return Err(reader.bad("its packing is unknown")),
     };
     if raw.len() != length {

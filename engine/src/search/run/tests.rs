@@ -1,20 +1,24 @@
+mod oracle;
+mod random;
+
 use super::super::key::{DateIs, DateOf};
 use super::*;
 use crate::catalog::Catalog;
 use crate::mailbox::{Header, Mailbox, Pager, RowFlags};
 use crate::mime::{header, thread};
 use crate::types::civil::days_of;
-use crate::types::{AccountId, EmailId, MailboxId, MessageNo, ThreadId, UidValidity, ZonedTime};
-use std::cell::Cell;
+use crate::types::{AccountId, EmailId, MailboxId, MessageNo, ThreadId, Uid, UidValidity, ZonedTime};
 use std::sync::Arc;
+use std::sync::atomic::AtomicU32;
+use std::sync::atomic::Ordering::Relaxed;
 
 /// Messages in memory; counts what is read.
 #[derive(Default)]
 struct Mails {
     mails: Vec<Vec<u8>>,
     damaged: Option<u64>,
-    headers_read: Cell<u32>,
-    emails_read: Cell<u32>,
+    headers_read: AtomicU32,
+    emails_read: AtomicU32,
 }
 
 impl Mails {
@@ -28,12 +32,12 @@ impl Mails {
 
 impl Messages for Mails {
     fn email_bytes(&self, row: &Row) -> Result<Vec<u8>> {
-        self.emails_read.set(self.emails_read.get() + 1);
+        self.emails_read.fetch_add(1, Relaxed);
         self.get(row)
     }
 
     fn header_bytes(&self, row: &Row) -> Result<Vec<u8>> {
-        self.headers_read.set(self.headers_read.get() + 1);
+        self.headers_read.fetch_add(1, Relaxed);
         self.get(row).map(|mut mail| {
             mail.truncate(header::block_bytes(&mail));
             mail
@@ -91,8 +95,15 @@ fn five() -> (Mails, Mailbox) {
 
 fn found(mails: &Mails, view: &View, key: &Key) -> Found {
     let recent = UidSet::from_range(40, 50);
-    let context = Context { recent: &recent, now_s: 103 * DAY_S, cancel: &AtomicBool::new(false) };
-    run(mails, view, key, &context).unwrap().unwrap()
+    let context = Context {
+        recent: &recent,
+        now_s: 103 * DAY_S,
+        cancel: &AtomicBool::new(false),
+        progress: &Progress::default(),
+    };
+    let helpers = Helpers::new(1);
+    let means = Means { messages: mails, index: None, helpers: &helpers };
+    run(means, view, key, &context).unwrap().unwrap()
 }
 
 fn expect(key: Key, uids: &str) {
@@ -176,10 +187,10 @@ fn only_what_is_open_is_read_and_once() {
     let view = View::open(Arc::new(mailbox));
     let text = |s: &str| Key::Text(s.to_owned());
     let reads = |key: &Key| {
-        mails.headers_read.set(0);
-        mails.emails_read.set(0);
+        mails.headers_read.store(0, Relaxed);
+        mails.emails_read.store(0, Relaxed);
         found(&mails, &view, key);
-        (mails.headers_read.get(), mails.emails_read.get())
+        (mails.headers_read.load(Relaxed), mails.emails_read.load(Relaxed))
     };
     assert_eq!(reads(&Key::And(vec![text("zzz"), Key::Uids(UidSet::from_range(10, 20))])), (2, 2));
     assert_eq!(reads(&Key::And(vec![text("zzz"), text("yyy"), text("alpha")])), (5, 5));
@@ -234,8 +245,11 @@ fn cancelled_and_too_deep() {
     let (mails, mailbox) = five();
     let view = View::open(Arc::new(mailbox));
     let recent = UidSet::new();
-    let context = Context { recent: &recent, now_s: 0, cancel: &AtomicBool::new(true) };
-    assert_eq!(run(&mails, &view, &Key::Body("x".to_owned()), &context).unwrap(), None);
+    let context =
+        Context { recent: &recent, now_s: 0, cancel: &AtomicBool::new(true), progress: &Progress::default() };
+    let helpers = Helpers::new(0);
+    let means = Means { messages: &mails, index: None, helpers: &helpers };
+    assert_eq!(run(means, &view, &Key::Body("x".to_owned()), &context).unwrap(), None);
     let deep = (0..1000).fold(Key::All, |key, _| Key::not(key));
-    assert!(matches!(run(&mails, &view, &deep, &context), Err(Error::Limit(_))));
+    assert!(matches!(run(means, &view, &deep, &context), Err(Error::Limit(_))));
 }

@@ -1,6 +1,7 @@
-//! What FETCH asks for (RFC 3501 section 6.4.5, RFC 7162 section 3.1.4).
+//! What FETCH asks for (RFC 3501 section 6.4.5, RFC 7162 section 3.1.4, RFC 8474 section 5, RFC 8514
+//! section 4.2, RFC 8970, RFC 9394 section 3.3).
 
-use super::SequenceSet;
+use super::{PartialRange, SequenceSet};
 use engine::mime::{SectionSpec, What};
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -12,21 +13,30 @@ pub struct Fetch {
     pub items: Vec<FetchItem>,
     /// CHANGEDSINCE: the session adds MODSEQ to the answer.
     pub changed_since: Option<u64>,
+    /// PARTIAL, of UID FETCH only: of the messages of the set, before CHANGEDSINCE.
+    pub partial: Option<PartialRange>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum FetchItem {
     Body,
     BodyStructure,
+    EmailId,
     Envelope,
     Flags,
     InternalDate,
     ModSeq,
+    /// `lazy`: only if it is at hand.
+    Preview {
+        lazy: bool,
+    },
     Rfc822,
     Rfc822Header,
     Rfc822Size,
     Rfc822Text,
+    SaveDate,
     Section(SectionBody),
+    ThreadId,
     Uid,
 }
 

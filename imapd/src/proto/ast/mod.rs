@@ -7,12 +7,16 @@
 //! - A secret never appears in `Debug`.
 
 pub mod fetch;
+pub mod returns;
 pub mod search;
 pub mod sequence;
+pub mod sort;
 
 pub use fetch::{Fetch, FetchItem, Partial, Section, SectionBody, SectionText};
-pub use search::{Search, SearchKey};
+pub use returns::{PartialRange, ReturnOptions};
+pub use search::{MultiSearch, Search, SearchKey, Source};
 pub use sequence::{SeqNumber, SequenceSet};
+pub use sort::{SORT_KEYS, Sort, SortCriterion, THREAD_ALGORITHMS, Thread};
 
 use std::fmt;
 
@@ -101,6 +105,13 @@ pub enum CommandBody {
         uids: Option<SequenceSet>,
     },
     Search(Search),
+    /// RFC 7377; also where no mailbox is selected.
+    MultiSearch(MultiSearch),
+    /// RFC 5267 section 4.3.5: tags.
+    CancelUpdate(Vec<String>),
+    /// RFC 5256.
+    Sort(Sort),
+    Thread(Thread),
     Fetch(Fetch),
     Store(Store),
     Copy {
@@ -148,6 +159,12 @@ impl CommandBody {
             Self::Expunge { uids: Some(_) } => "UID EXPUNGE",
             Self::Search(search) if search.uid => "UID SEARCH",
             Self::Search(_) => "SEARCH",
+            Self::MultiSearch(_) => "ESEARCH",
+            Self::CancelUpdate(_) => "CANCELUPDATE",
+            Self::Sort(sort) if sort.uid => "UID SORT",
+            Self::Sort(_) => "SORT",
+            Self::Thread(thread) if thread.uid => "UID THREAD",
+            Self::Thread(_) => "THREAD",
             Self::Fetch(fetch) if fetch.uid => "UID FETCH",
             Self::Fetch(_) => "FETCH",
             Self::Store(store) if store.uid => "UID STORE",
@@ -195,10 +212,12 @@ pub enum StatusItem {
     Size,
     /// RFC 7889 section 3.1.
     AppendLimit,
+    /// RFC 8474 section 4.3.
+    MailboxId,
 }
 
 impl StatusItem {
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Messages,
         Self::Recent,
         Self::UidNext,
@@ -207,6 +226,7 @@ impl StatusItem {
         Self::HighestModSeq,
         Self::Size,
         Self::AppendLimit,
+        Self::MailboxId,
     ];
 
     #[must_use]
@@ -220,6 +240,7 @@ impl StatusItem {
             Self::HighestModSeq => "HIGHESTMODSEQ",
             Self::Size => "SIZE",
             Self::AppendLimit => "APPENDLIMIT",
+            Self::MailboxId => "MAILBOXID",
         }
     }
 }

@@ -2,6 +2,7 @@
 //!
 //! Laws
 //! - Never empty; a number is never zero.
+//! - `$` (RFC 5182) is no number: only the session knows which messages the last SEARCH saved.
 //! - `*` stays `*` until `resolve`: what it means depends on the view of the session at that time.
 
 use std::fmt;
@@ -15,17 +16,27 @@ pub enum SeqNumber {
 
 /// Ranges in the order sent, each end in the order sent (`4:2` is legal).
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct SequenceSet(pub Vec<(SeqNumber, SeqNumber)>);
+pub struct SequenceSet {
+    pub ranges: Vec<(SeqNumber, SeqNumber)>,
+    /// `$` is among them: what the last SEARCH saved (RFC 5182 section 2.1).
+    pub saved: bool,
+}
 
 impl SequenceSet {
     #[must_use]
     pub fn from_range(first: u32, last: u32) -> Self {
-        Self(vec![(SeqNumber::Number(first), SeqNumber::Number(last))])
+        Self::from(vec![(SeqNumber::Number(first), SeqNumber::Number(last))])
+    }
+
+    /// `$`
+    #[must_use]
+    pub fn saved() -> Self {
+        Self { ranges: Vec::new(), saved: true }
     }
 
     /// Sorted, disjoint, inclusive ranges, with `largest` for `*`. A range that holds `*` always
     /// includes `largest` (`3291:*` with a largest of 100 is `100:3291`). With nothing in use
-    /// (`None`), `*` alone means nothing and `n:*` means what is from n on: nothing.
+    /// (`None`), `*` alone means nothing and `n:*` means what is from n on: nothing. `$` is left out.
     #[must_use]
     pub fn resolve(&self, largest: Option<u32>) -> Vec<(u32, u32)> {
         let value = |number| match number {
@@ -33,7 +44,7 @@ impl SequenceSet {
             SeqNumber::Largest => largest,
         };
         let mut ranges: Vec<(u32, u32)> = self
-            .0
+            .ranges
             .iter()
             .filter_map(|&(a, b)| {
                 let (a, b) = (value(a)?, value(b)?);
@@ -69,7 +80,13 @@ impl SequenceSet {
     }
 
     fn ends(&self) -> impl Iterator<Item = SeqNumber> {
-        self.0.iter().flat_map(|&(a, b)| [a, b])
+        self.ranges.iter().flat_map(|&(a, b)| [a, b])
+    }
+}
+
+impl From<Vec<(SeqNumber, SeqNumber)>> for SequenceSet {
+    fn from(ranges: Vec<(SeqNumber, SeqNumber)>) -> Self {
+        Self { ranges, saved: false }
     }
 }
 
@@ -84,12 +101,16 @@ impl fmt::Display for SeqNumber {
 
 impl fmt::Display for SequenceSet {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (i, (first, last)) in self.0.iter().enumerate() {
+        for (i, (first, last)) in self.ranges.iter().enumerate() {
             if i > 0 {
                 f.write_str(",")?;
             }
             if first == last { write!(f, "{first}")? } else { write!(f, "{first}:{last}")? }
         }
-        Ok(())
+        match (self.saved, self.ranges.is_empty()) {
+            (true, true) => f.write_str("$"),
+            (true, false) => f.write_str(",$"),
+            (false, _) => Ok(()),
+        }
     }
 }

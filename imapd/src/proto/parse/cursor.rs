@@ -1,7 +1,8 @@
 //! A place in a command's pieces, and the terminals of RFC 3501 section 9.
 //!
 //! Laws
-//! - Moves forward only; what a failed terminal consumed does not matter, the command is refused.
+//! - Moves forward only; what a failed terminal consumed does not matter, the command is refused. Who must
+//!   look ahead does it with a clone.
 //! - `peek` never looks past the end of a text: where a literal follows there is no byte.
 
 use super::{Parsed, Refusal};
@@ -9,7 +10,7 @@ use crate::proto::frame::Piece;
 use crate::proto::utf7;
 use crate::proto::write::Code;
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Cursor<'a> {
     pieces: &'a [Piece],
     /// What is left of the text being read.
@@ -105,6 +106,16 @@ impl<'a> Cursor<'a> {
         let is_part = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b'_' | b'=');
         let word = ascii(self.take_while(is_part));
         if word.is_empty() { Err(Refusal::bad(missing)) } else { Ok(word.to_ascii_uppercase()) }
+    }
+
+    /// The keyword, if it comes next; else nothing is consumed.
+    pub(super) fn accept_keyword(&mut self, keyword: &str) -> bool {
+        let mut ahead = self.clone();
+        let is_next = ahead.keyword("").is_ok_and(|word| word == keyword);
+        if is_next {
+            *self = ahead;
+        }
+        is_next
     }
 
     pub(super) fn atom(&mut self, missing: &'static str) -> Parsed<String> {

@@ -1,9 +1,12 @@
-//! FETCH (RFC 3501 section 6.4.5, RFC 7162 section 3.1.4).
+//! FETCH (RFC 3501 section 6.4.5, RFC 7162 section 3.1.4, RFC 8970 section 6, RFC 9394 section 3.3).
 
 use super::cursor::Cursor;
+use super::returns::partial_range;
 use super::sequence::sequence_set;
 use super::{Parsed, Refusal};
-use crate::proto::ast::{CommandBody, Fetch, FetchItem, Partial, Section, SectionBody, SectionText};
+use crate::proto::ast::{
+    CommandBody, Fetch, FetchItem, Partial, PartialRange, Section, SectionBody, SectionText,
+};
 
 /// More part numbers than this name no part that is kept apart.
 const PATH_MAX: usize = 1000;
@@ -14,11 +17,13 @@ pub(super) fn fetch(cursor: &mut Cursor<'_>, uid: bool) -> Parsed<CommandBody> {
     cursor.space()?;
     let items =
         if cursor.peek() == Some(b'(') { cursor.list(false, fetch_item)? } else { macro_or_item(cursor)? };
-    let mut changed_since = None;
+    let mut fetch = Fetch { set, uid, items, changed_since: None, partial: None };
     if cursor.space_before_more() {
-        changed_since = Some(changed_since_modifier(cursor)?);
+        for modifier in cursor.list(false, modifier)? {
+            add_modifier(&mut fetch, modifier)?;
+        }
     }
-    Ok(CommandBody::Fetch(Fetch { set, uid, items, changed_since }))
+    Ok(CommandBody::Fetch(fetch))
 }
 
 /// ALL, FAST and FULL stand for lists, outside of parentheses only.
@@ -44,18 +49,41 @@ fn named_item(cursor: &mut Cursor<'_>, name: &str) -> Parsed<FetchItem> {
         "BODY.PEEK" => FetchItem::Section(section_body(cursor, true)?),
         "BODY" => FetchItem::Body,
         "BODYSTRUCTURE" => FetchItem::BodyStructure,
+        "EMAILID" => FetchItem::EmailId,
         "ENVELOPE" => FetchItem::Envelope,
         "FLAGS" => FetchItem::Flags,
         "INTERNALDATE" => FetchItem::InternalDate,
         "MODSEQ" => FetchItem::ModSeq,
+        "PREVIEW" => FetchItem::Preview { lazy: preview_modifiers(cursor)? },
         "RFC822" => FetchItem::Rfc822,
         "RFC822.HEADER" => FetchItem::Rfc822Header,
         "RFC822.SIZE" => FetchItem::Rfc822Size,
         "RFC822.TEXT" => FetchItem::Rfc822Text,
+        "SAVEDATE" => FetchItem::SaveDate,
+        "THREADID" => FetchItem::ThreadId,
         "UID" => FetchItem::Uid,
         _ => return Err(Refusal::bad("unknown FETCH item")),
     };
     Ok(item)
+}
+
+/// `[SP "(" "LAZY" ")"]`; whether it is there. Any other list behind PREVIEW is that of the FETCH
+/// modifiers.
+fn preview_modifiers(cursor: &mut Cursor<'_>) -> Parsed<bool> {
+    let mut ahead = cursor.clone();
+    ahead.skip_spaces();
+    let is_list = ahead.accept(b'(');
+    ahead.skip_spaces();
+    let is_lazy = |name: Parsed<String>| name.is_ok_and(|name| name == "LAZY");
+    if !is_list || !is_lazy(ahead.keyword("a PREVIEW modifier is missing")) {
+        return Ok(false);
+    }
+    cursor.space()?;
+    cursor.list(false, |cursor| match cursor.keyword("a PREVIEW modifier is malformed")?.as_str() {
+        "LAZY" => Ok(()),
+        _ => Err(Refusal::bad("unknown PREVIEW modifier")),
+    })?;
+    Ok(true)
 }
 
 /// `[section]<first.length>`.
@@ -110,18 +138,32 @@ fn partial(cursor: &mut Cursor<'_>) -> Parsed<Partial> {
     Ok(Partial { first_byte, length_bytes })
 }
 
-fn changed_since_modifier(cursor: &mut Cursor<'_>) -> Parsed<u64> {
-    let values =
-        cursor.list(false, |cursor| match cursor.keyword("a FETCH modifier is missing")?.as_str() {
-            "CHANGEDSINCE" => {
-                cursor.space()?;
-                cursor.mod_sequence_valzer()
-            }
-            "VANISHED" => Err(Refusal::bad("VANISHED needs QRESYNC, which is not supported")),
-            _ => Err(Refusal::bad("unknown FETCH modifier")),
-        })?;
-    match values.as_slice() {
-        [value] => Ok(*value),
-        _ => Err(Refusal::bad("CHANGEDSINCE may be given once")),
+/// `fetch-modifier` (RFC 4466 section 2.5).
+enum Modifier {
+    ChangedSince(u64),
+    Partial(PartialRange),
+}
+
+fn modifier(cursor: &mut Cursor<'_>) -> Parsed<Modifier> {
+    match cursor.keyword("a FETCH modifier is missing")?.as_str() {
+        "CHANGEDSINCE" => {
+            cursor.space()?;
+            cursor.mod_sequence_valzer().map(Modifier::ChangedSince)
+        }
+        "PARTIAL" => {
+            cursor.space()?;
+            partial_range(cursor).map(Modifier::Partial)
+        }
+        "VANISHED" => Err(Refusal::bad("VANISHED needs QRESYNC, which is not supported")),
+        _ => Err(Refusal::bad("unknown FETCH modifier")),
     }
+}
+
+fn add_modifier(fetch: &mut Fetch, modifier: Modifier) -> Parsed<()> {
+    let twice = match modifier {
+        Modifier::ChangedSince(modseq) => fetch.changed_since.replace(modseq).is_some(),
+        Modifier::Partial(_) if !fetch.uid => return Err(Refusal::bad("PARTIAL is for UID FETCH")),
+        Modifier::Partial(range) => fetch.partial.replace(range).is_some(),
+    };
+    if twice { Err(Refusal::bad("a FETCH modifier may be given once")) } else { Ok(()) }
 }

@@ -13,8 +13,11 @@ mod fetch;
 mod list;
 mod login;
 mod mailbox;
+mod multi;
+mod returns;
 pub mod search;
 mod sequence;
+mod sort;
 mod store;
 
 use super::ast::{Command, CommandBody};
@@ -35,18 +38,20 @@ pub struct Refusal {
     pub status: Status,
     pub code: Option<Code>,
     pub text: Cow<'static, str>,
+    /// It was a SEARCH with SAVE: NO empties `$` (RFC 5182 section 2.1).
+    pub empties_saved: bool,
 }
 
 impl Refusal {
     /// A refusal whose tag is filled in later.
     #[must_use]
     pub fn no(code: Option<Code>, text: impl Into<Cow<'static, str>>) -> Self {
-        Self { tag: None, status: Status::No, code, text: text.into() }
+        Self { tag: None, status: Status::No, code, text: text.into(), empties_saved: false }
     }
 
     #[must_use]
     pub fn bad(text: impl Into<Cow<'static, str>>) -> Self {
-        Self { tag: None, status: Status::Bad, code: None, text: text.into() }
+        Self { tag: None, status: Status::Bad, code: None, text: text.into(), empties_saved: false }
     }
 
     #[must_use]
@@ -101,6 +106,8 @@ fn command_body(cursor: &mut Cursor<'_>) -> Parsed<CommandBody> {
         "STATUS" => mailbox::status(cursor)?,
         "LIST" => list::list(cursor)?,
         "LSUB" => list::lsub(cursor)?,
+        "ESEARCH" => multi::multi_search(cursor)?,
+        "CANCELUPDATE" => multi::cancel_update(cursor)?,
         "APPEND" => return Err(Refusal::bad("APPEND needs a message as a literal")),
         "UID" => uid_command(cursor)?,
         name => message_command(cursor, name, false)?,
@@ -125,6 +132,8 @@ fn message_command(cursor: &mut Cursor<'_>, name: &str, uid: bool) -> Parsed<Com
         "FETCH" => fetch::fetch(cursor, uid),
         "STORE" => store::store(cursor, uid),
         "SEARCH" => search::search(cursor, uid),
+        "SORT" => sort::sort(cursor, uid),
+        "THREAD" => sort::thread(cursor, uid),
         "COPY" => {
             let (set, mailbox) = store::copy_arguments(cursor)?;
             Ok(CommandBody::Copy { set, uid, mailbox })

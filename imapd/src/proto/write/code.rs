@@ -1,7 +1,9 @@
 //! Response codes (RFC 3501 section 7.1, RFC 5530 and the extensions'), as types.
 
-use super::string::astring;
-use std::io::Write as _;
+use super::number;
+use super::string::{astring, string};
+use crate::proto::object_id;
+use engine::types::MailboxId;
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Code {
@@ -57,6 +59,16 @@ pub enum Code {
     OverQuota,
     AlreadyExists,
     NonExistent,
+    /// RFC 5267 section 4.3.1: the tag of the command that is not kept up to date.
+    NoUpdate(String),
+    /// RFC 8474 sections 4.1 and 4.2.
+    MailboxId(MailboxId),
+    /// RFC 9585 section 4: `done` of `goal`, where that is known to be more.
+    InProgress {
+        tag: String,
+        done: u64,
+        goal: Option<u64>,
+    },
 }
 
 impl Code {
@@ -101,6 +113,9 @@ impl Code {
             Self::OverQuota => "OVERQUOTA",
             Self::AlreadyExists => "ALREADYEXISTS",
             Self::NonExistent => "NONEXISTENT",
+            Self::NoUpdate(_) => "NOUPDATE",
+            Self::MailboxId(_) => "MAILBOXID",
+            Self::InProgress { .. } => "INPROGRESS",
         }
     }
 
@@ -121,18 +136,28 @@ impl Code {
                 out.extend_from_slice(all.join(" ").as_bytes());
                 out.push(b')');
             }
-            Self::UidNext(n) | Self::UidValidity(n) | Self::Unseen(n) => number(out, u64::from(*n)),
-            Self::HighestModSeq(n) => number(out, *n),
+            Self::UidNext(n) | Self::UidValidity(n) | Self::Unseen(n) => spaced(out, u64::from(*n)),
+            Self::HighestModSeq(n) => spaced(out, *n),
             Self::AppendUid { uid_validity, uids } => {
-                number(out, u64::from(*uid_validity));
+                spaced(out, u64::from(*uid_validity));
                 runs(out, uids);
             }
             Self::CopyUid { uid_validity, from, to } => {
-                number(out, u64::from(*uid_validity));
+                spaced(out, u64::from(*uid_validity));
                 runs(out, from);
                 runs(out, to);
             }
             Self::Modified(set) => runs(out, set),
+            Self::NoUpdate(tag) => {
+                out.push(b' ');
+                string(out, tag.as_bytes());
+            }
+            Self::MailboxId(id) => {
+                out.extend_from_slice(b" (");
+                out.extend_from_slice(object_id::of_mailbox(*id).as_bytes());
+                out.push(b')');
+            }
+            Self::InProgress { tag, done, goal } => in_progress(out, tag, *done, *goal),
             _ => {}
         }
     }
@@ -148,21 +173,25 @@ fn bad_charset(out: &mut Vec<u8>, charsets: &[&str]) {
     }
 }
 
-fn number(out: &mut Vec<u8>, number: u64) {
-    // Writing to a Vec cannot fail.
-    let _ = write!(out, " {number}");
+fn in_progress(out: &mut Vec<u8>, tag: &str, done: u64, goal: Option<u64>) {
+    out.extend_from_slice(b" (");
+    string(out, tag.as_bytes());
+    spaced(out, done);
+    match goal {
+        Some(goal) => spaced(out, goal),
+        None => out.extend_from_slice(b" NIL"),
+    }
+    out.push(b')');
+}
+
+fn spaced(out: &mut Vec<u8>, number: u64) {
+    out.push(b' ');
+    number::number(out, number);
 }
 
 /// Numbers as a set, in their order: RFC 4315 section 3 pairs the two sets of COPYUID by
 /// position, so only ascending neighbours become a run.
 fn runs(out: &mut Vec<u8>, numbers: &[u32]) {
-    let mut separator = ' ';
-    for run in numbers.chunk_by(|a, b| a.checked_add(1) == Some(*b)) {
-        let _ = match run {
-            [one] => write!(out, "{separator}{one}"),
-            [first, .., last] => write!(out, "{separator}{first}:{last}"),
-            [] => Ok(()),
-        };
-        separator = ',';
-    }
+    out.push(b' ');
+    number::ordered(out, numbers, false);
 }

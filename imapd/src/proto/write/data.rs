@@ -2,7 +2,9 @@
 
 use super::string::{mailbox, nstring, string};
 use crate::proto::ast::StatusItem;
+use crate::proto::object_id;
 use engine::mailbox::SpecialUse;
+use engine::types::MailboxId;
 use std::io::Write as _;
 
 /// An attribute of a LIST or LSUB response (RFC 3501 section 7.2.2, RFC 3348, RFC 6154).
@@ -74,24 +76,15 @@ pub fn status(out: &mut Vec<u8>, name: &str, values: &[(StatusItem, u64)]) {
     out.extend_from_slice(b" (");
     for (i, (item, value)) in values.iter().enumerate() {
         let space = if i == 0 { "" } else { " " };
-        let _ = write!(out, "{space}{} {value}", item.name());
+        let _ = match item {
+            StatusItem::MailboxId => {
+                let id = object_id::of_mailbox(MailboxId(u32::try_from(*value).unwrap_or_default()));
+                write!(out, "{space}{} ({id})", item.name())
+            }
+            _ => write!(out, "{space}{} {value}", item.name()),
+        };
     }
     out.extend_from_slice(b")\r\n");
-}
-
-/// `* SEARCH ..` (RFC 3501 section 7.2.5), with the highest modseq of those found when a MODSEQ
-/// key was used and something was found (RFC 7162 section 3.1.5).
-pub fn search(out: &mut Vec<u8>, numbers: impl IntoIterator<Item = u32>, highest_modseq: Option<u64>) {
-    out.extend_from_slice(b"* SEARCH");
-    let mut found = false;
-    for number in numbers {
-        found = true;
-        let _ = write!(out, " {number}");
-    }
-    if let Some(modseq) = highest_modseq.filter(|_| found) {
-        let _ = write!(out, " (MODSEQ {modseq})");
-    }
-    out.extend_from_slice(b"\r\n");
 }
 
 /// `* NAMESPACE (("" "/")) NIL NIL`: one personal namespace (RFC 2342 section 5).

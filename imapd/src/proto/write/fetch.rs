@@ -2,8 +2,8 @@
 
 use super::string::{literal, literal_header};
 use crate::proto::ast::{Partial, Section, SectionText};
-use crate::proto::{date, write::astring};
-use engine::types::ZonedTime;
+use crate::proto::{date, object_id, write::astring, write::nstring};
+use engine::types::{EmailId, ThreadId, ZonedTime};
 use std::io::Write as _;
 
 /// One `* n FETCH (..)` being written: `begin`, items in the order asked for, `end`.
@@ -45,11 +45,36 @@ impl<'a> FetchResponse<'a> {
         let _ = write!(self.out, "{modseq})");
     }
 
+    /// `PREVIEW nstring` (RFC 8970 section 3.2); `None` where a lazy one is not at hand.
+    pub fn preview(&mut self, preview: Option<&str>) {
+        self.name("PREVIEW ");
+        nstring(self.out, preview.map(str::as_bytes));
+    }
+
     pub fn internal_date(&mut self, time: ZonedTime) {
-        self.name("INTERNALDATE ");
-        self.out.push(b'"');
-        self.out.extend_from_slice(date::format_date_time(time).as_bytes());
-        self.out.push(b'"');
+        self.date("INTERNALDATE", time);
+    }
+
+    /// RFC 8514 section 4.2.
+    pub fn save_date(&mut self, time: ZonedTime) {
+        self.date("SAVEDATE", time);
+    }
+
+    fn date(&mut self, name: &str, time: ZonedTime) {
+        self.name(name);
+        let _ = write!(self.out, " \"{}\"", date::format_date_time(time));
+    }
+
+    /// `EMAILID (M1)` (RFC 8474 section 5.1).
+    pub fn email_id(&mut self, id: EmailId) {
+        self.name("EMAILID (");
+        let _ = write!(self.out, "{})", object_id::of_email(id));
+    }
+
+    /// `THREADID (T..)` (RFC 8474 section 5.2).
+    pub fn thread_id(&mut self, id: ThreadId) {
+        self.name("THREADID (");
+        let _ = write!(self.out, "{})", object_id::of_thread(id));
     }
 
     /// RFC822, RFC822.HEADER or RFC822.TEXT, whose bytes are at hand.

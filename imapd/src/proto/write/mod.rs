@@ -9,16 +9,21 @@
 
 mod code;
 mod data;
+pub mod esearch;
 mod fetch;
+pub mod number;
+pub mod search;
 mod string;
 mod structure;
+mod thread;
 
 pub use code::Code;
 pub use data::{
-    Attribute, capability, enabled, exists, expunge, flags, id, list, lsub, namespace, recent, search, status,
+    Attribute, capability, enabled, exists, expunge, flags, id, list, lsub, namespace, recent, status,
 };
 pub use fetch::{FetchResponse, Rfc822};
 pub use string::{astring, mailbox, nstring, string};
+pub use thread::ThreadResponse;
 
 use super::parse::Refusal;
 use base64::Engine as _;

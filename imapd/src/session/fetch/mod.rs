@@ -1,4 +1,4 @@
-//! FETCH and UID FETCH (RFC 3501 section 6.4.5, RFC 7162 section 3.1.4).
+//! FETCH and UID FETCH (RFC 3501 section 6.4.5, RFC 7162 section 3.1.4, RFC 8970, RFC 9394 section 3.3).
 //!
 //! Laws
 //! - Each message is read once, whatever is asked of it, and only as far as the items need: columns,
@@ -9,10 +9,12 @@
 //! - Sequence numbers do not shift under the command, even where EXPUNGE may follow it.
 
 mod plan;
+mod preview;
 mod respond;
 mod source;
 
 use super::Session;
+use super::search::answer::slice;
 use super::sink::Out;
 use super::state::Selected;
 use super::stop::{Answer, Done, Stop};
@@ -24,6 +26,7 @@ use engine::mailbox::FlagId;
 use engine::ops::{FlagChange, FlagOp};
 use engine::types::{ModSeq, UidSet};
 use plan::Plan;
+use preview::Previews;
 use respond::Marks;
 use source::Source;
 use std::sync::atomic::Ordering;
@@ -47,10 +50,14 @@ impl Session {
         }
         let (_, selected) = self.state.selected()?;
         let mut uids = selected.messages(&fetch.set, fetch.uid)?;
+        if let Some(range) = fetch.partial {
+            uids = slice(&uids, range.places(uids.len()));
+        }
         if let Some(since) = fetch.changed_since {
             uids = uids.intersect(&selected.changed_since(ModSeq(since))?);
         }
         let mut missing = Missing::default();
+        let mut previews = Previews::new(plan.preview);
         let mut uids = uids.iter();
         loop {
             let batch: UidSet = uids.by_ref().take(BATCH_MESSAGES).collect();
@@ -58,7 +65,7 @@ impl Session {
                 return missing.answer();
             }
             let seen = if plan.sets_seen { self.mark_seen(&batch, out)? } else { UidSet::new() };
-            self.fetch_batch(&plan, &batch, &seen, &mut missing, out)?;
+            self.fetch_batch(&plan, &batch, &seen, &mut previews, &mut missing, out)?;
         }
     }
 
@@ -67,12 +74,13 @@ impl Session {
         plan: &Plan,
         batch: &UidSet,
         seen: &UidSet,
+        previews: &mut Previews,
         missing: &mut Missing,
         out: &mut Out,
     ) -> Result<(), Stop> {
         let now_ms = self.shared.store.now_ms();
-        let condstore = self.state.login()?.condstore;
-        let (_, selected) = self.state.selected()?;
+        let (login, selected) = self.state.selected()?;
+        let condstore = login.condstore;
         for row in selected.view.rows(batch) {
             if out.gone().load(Ordering::Relaxed) {
                 return Err(Stop::Gone);
@@ -84,8 +92,12 @@ impl Session {
                 missing.expunged = true;
                 continue;
             }
-            let source = match Source::load(&self.shared.store, &row.row, plan) {
-                Ok(source) => source,
+            // All that is needed of the message, before the response begins.
+            let read = previews
+                .of(&self.shared.store, login.account, &row.row)
+                .and_then(|preview| Ok((preview, Source::load(&self.shared.store, &row.row, plan)?)));
+            let (preview, source) = match read {
+                Ok(read) => read,
                 Err(error) => {
                     missing.note(error)?;
                     if touched {
@@ -96,7 +108,7 @@ impl Session {
                 }
             };
             let flags = selected.flag_names(&row.row);
-            let marks = Marks { flags: &flags, touched, condstore };
+            let marks = Marks { flags: &flags, touched, condstore, preview: preview.as_deref() };
             respond::respond(plan, &row, marks, &source, out)?;
             out.settle()?;
         }

@@ -15,6 +15,15 @@ pub enum Need {
     Parts,
 }
 
+/// Whether PREVIEW is asked for (RFC 8970 section 4.1).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Preview {
+    No,
+    /// Only if it is at hand.
+    Lazy,
+    Yes,
+}
+
 /// The items in the order they are answered.
 #[derive(Debug)]
 pub struct Plan {
@@ -22,6 +31,7 @@ pub struct Plan {
     pub need: Need,
     pub sets_seen: bool,
     pub modseq: bool,
+    pub preview: Preview,
     /// UID FETCH.
     pub uid: bool,
 }
@@ -39,13 +49,14 @@ impl Plan {
             need: items.iter().map(need).max().unwrap_or(Need::Columns),
             sets_seen: items.iter().any(FetchItem::sets_seen),
             modseq: items.contains(&FetchItem::ModSeq),
+            preview: preview(&items),
             uid: fetch.uid,
             items,
         }
     }
 
     pub fn reads_message(&self) -> bool {
-        self.need > Need::Columns
+        self.need > Need::Columns || self.preview != Preview::No
     }
 
     /// The sections that are asked for, RFC822 and the like included, with their partials.
@@ -59,12 +70,24 @@ impl Plan {
     }
 }
 
+fn preview(items: &[FetchItem]) -> Preview {
+    match items {
+        _ if items.contains(&FetchItem::Preview { lazy: false }) => Preview::Yes,
+        _ if items.contains(&FetchItem::Preview { lazy: true }) => Preview::Lazy,
+        _ => Preview::No,
+    }
+}
+
 fn need(item: &FetchItem) -> Need {
     match item {
-        FetchItem::Flags
+        FetchItem::EmailId
+        | FetchItem::Flags
         | FetchItem::InternalDate
         | FetchItem::ModSeq
+        | FetchItem::Preview { .. }
         | FetchItem::Rfc822Size
+        | FetchItem::SaveDate
+        | FetchItem::ThreadId
         | FetchItem::Uid => Need::Columns,
         FetchItem::Envelope | FetchItem::Rfc822Header => Need::Header,
         FetchItem::Rfc822 | FetchItem::Rfc822Text => Need::Bytes,

@@ -11,14 +11,16 @@ use crate::proto::write::{FetchResponse, Rfc822};
 use crate::session::sink::{Gone, Out, Sink};
 use engine::mailbox::{Row, ViewRow};
 use engine::mime::{What, envelope, structure};
+use engine::types::ZonedTime;
 use std::ops::Range;
 
-/// What the session knows of the message's flags.
+/// What is told beside the mailbox's columns and the message's bytes.
 pub struct Marks<'a> {
     pub flags: &'a [&'a str],
     /// The command changed them: the response says so.
     pub touched: bool,
     pub condstore: bool,
+    pub preview: Option<&'a str>,
 }
 
 pub fn respond(
@@ -31,7 +33,7 @@ pub fn respond(
     let (buffer, sink) = out.parts();
     let mut response = FetchResponse::begin(buffer, row.seq);
     for item in &plan.items {
-        write_item(item, &row.row, marks.flags, source, &mut response, sink)?;
+        write_item(item, &row.row, &marks, source, &mut response, sink)?;
     }
     if marks.touched && !plan.items.contains(&FetchItem::Flags) {
         response.flags(marks.flags);
@@ -46,17 +48,21 @@ pub fn respond(
 fn write_item(
     item: &FetchItem,
     row: &Row,
-    flags: &[&str],
+    marks: &Marks<'_>,
     source: &Source,
     response: &mut FetchResponse<'_>,
     sink: &mut dyn Sink,
 ) -> Result<(), Gone> {
     match item {
         FetchItem::Uid => response.uid(row.uid.0),
-        FetchItem::Flags => response.flags(flags),
+        FetchItem::Flags => response.flags(marks.flags),
         FetchItem::InternalDate => response.internal_date(row.internal_date),
         FetchItem::Rfc822Size => response.rfc822_size(u64::from(row.size_bytes)),
         FetchItem::ModSeq => response.modseq(row.modseq.0),
+        FetchItem::EmailId => response.email_id(row.email),
+        FetchItem::ThreadId => response.thread_id(row.thread),
+        FetchItem::SaveDate => response.save_date(ZonedTime::utc(row.save_date_s)),
+        FetchItem::Preview { .. } => response.preview(marks.preview),
         FetchItem::Envelope => response.envelope(&envelope::parse(&source.header())),
         FetchItem::Body => {
             if let Some((raw, tree)) = source.parts() {
