@@ -24,6 +24,7 @@ CHECKS = [
     ("exim",),
     ("lmtp",),
     ("torture",),
+    ("search",),
     ("stress", "--seconds", "10"),
     ("crash", "--rounds", "3"),
 ]
