@@ -7,7 +7,7 @@ use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_mai
 use engine::log::StagedMessage;
 use engine::mailbox::{Row, View};
 use engine::ops::{AppendItem, NewAccount};
-use engine::search::{self, Context, Key, Messages};
+use engine::search::{self, Context, Helpers, Key, Means, Messages, Progress};
 use engine::types::{AccountId, MailboxId, Uid, UidSet};
 use engine::{Result, Store, StoreOptions};
 use std::cell::Cell;
@@ -118,7 +118,10 @@ fn scan(c: &mut Criterion) {
     let bench = Bench::filled();
     let view = View::open(bench.store.mailbox(bench.account, bench.inbox).expect("the mailbox"));
     let (recent, cancel) = (UidSet::new(), AtomicBool::new(false));
-    let context = Context { recent: &recent, now_s: 0, cancel: &cancel };
+    let (reader, helpers) = (Reader(&bench.store), Helpers::default());
+    let means = Means { messages: &reader, index: None, helpers: &helpers };
+    let progress = Progress::default();
+    let context = Context { recent: &recent, now_s: 0, cancel: &cancel, progress: &progress };
     let mut group = c.benchmark_group(format!("search {FILLED} messages of 4 KiB"));
     group.sample_size(10).throughput(Throughput::Elements(FILLED as u64));
     let keys = [
@@ -128,9 +131,7 @@ fn scan(c: &mut Criterion) {
     ];
     for (name, key) in keys {
         group.bench_function(name, |b| {
-            b.iter(|| {
-                black_box(search::run(&Reader(&bench.store), &view, &key, &context).expect("an answer"))
-            });
+            b.iter(|| black_box(search::run(means, &view, &key, &context).expect("an answer")));
         });
     }
     group.finish();
