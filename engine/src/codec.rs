@@ -6,6 +6,10 @@
 //! - Reading never panics and never allocates more than what the input itself holds.
 //! - Names: a plain `u32` is a varint of at most 32 bits, `u32_le` has four bytes always.
 
+mod frame;
+
+pub use frame::decompress;
+
 use crate::error::{Error, Result};
 use crate::types::UidSet;
 

@@ -6,7 +6,7 @@
 //! - The CRC32 is over the stored bytes and is checked before they are decompressed; the raw length is
 //!   known beforehand, so a frame cannot grow past it.
 
-use crate::codec::Decoder;
+use crate::codec::{Decoder, decompress};
 use crate::error::{Error, Result};
 use std::cell::RefCell;
 use std::ops::Range;
@@ -22,8 +22,6 @@ const WORTH_TRYING_BYTES: usize = 64;
 thread_local! {
     /// Making a compressor costs more than compressing a small message.
     static COMPRESSOR: RefCell<Option<zstd::bulk::Compressor<'static>>> = const { RefCell::new(None) };
-    /// So does making a decompressor.
-    static DECOMPRESSOR: RefCell<Option<zstd::bulk::Decompressor<'static>>> = const { RefCell::new(None) };
 }
 
 /// One line of a message's table.
@@ -64,17 +62,6 @@ fn compress(raw: &[u8]) -> Option<Vec<u8>> {
         }
         let frame = slot.as_mut()?.compress(raw).ok()?;
         (frame.len() <= raw.len() - raw.len() / 8).then_some(frame)
-    })
-}
-
-/// The raw bytes of a frame, at most `raw_len` of them.
-fn decompress(frame: &[u8], raw_len: usize) -> std::io::Result<Vec<u8>> {
-    DECOMPRESSOR.with_borrow_mut(|slot| {
-        let decompressor = match slot {
-            Some(decompressor) => decompressor,
-            None => slot.insert(zstd::bulk::Decompressor::new()?),
-        };
-        decompressor.decompress(frame, raw_len)
     })
 }
 

@@ -1,8 +1,7 @@
 //! The version before a payload, and its packing.
 
-use crate::codec::{Decoder, Encoder};
+use crate::codec::{Decoder, Encoder, decompress};
 use crate::error::Result;
-use std::cell::RefCell;
 
 const VERSION: u8 = 1;
 const PLAIN: u8 = 0;
@@ -20,21 +19,6 @@ pub(super) fn pack(raw: &[u8]) -> Vec<u8> {
     out.uint(raw.len() as u64);
     out.raw(payload);
     out.into_bytes()
-}
-
-thread_local! {
-    /// Making one costs as much as a chunk: a search of a cold mailbox reads thousands.
-    static DECOMPRESSOR: RefCell<Option<zstd::bulk::Decompressor<'static>>> = const { RefCell::new(None) };
-}
-
-fn decompress(frame: &[u8], raw_len: usize) -> std::io::Result<Vec<u8>> {
-    DECOMPRESSOR.with_borrow_mut(|slot| {
-        let decompressor = match slot {
-            Some(decompressor) => decompressor,
-            None => slot.insert(zstd::bulk::Decompressor::new()?),
-        };
-        decompressor.decompress(frame, raw_len)
-    })
 }
 
 /// The payload of an object, at most `max_bytes` of it.

@@ -7,6 +7,7 @@
 //! - Bytes on disk never make it panic.
 
 mod build;
+mod forward;
 mod guard;
 mod merge;
 mod reading;

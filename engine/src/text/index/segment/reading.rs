@@ -5,6 +5,7 @@
 //!   resident does not grow with what was ever searched or merged. The dictionary is mapped: it is small, and
 //!   asked a few bytes at a time.
 
+use super::forward::as_inner;
 use crate::error::{Error, Result as EngineResult};
 use crate::sys::disk::{Disk, File};
 use std::collections::HashMap;
@@ -82,35 +83,9 @@ impl Directory for Reading {
         }
     }
 
-    fn delete(&self, path: &Path) -> Result<(), DeleteError> {
-        self.inner.delete(path)
-    }
-
-    fn exists(&self, path: &Path) -> Result<bool, OpenReadError> {
-        self.inner.exists(path)
-    }
-
     fn open_write(&self, path: &Path) -> Result<WritePtr, OpenWriteError> {
         self.inner.open_write(path)
     }
 
-    fn atomic_read(&self, path: &Path) -> Result<Vec<u8>, OpenReadError> {
-        self.inner.atomic_read(path)
-    }
-
-    fn atomic_write(&self, path: &Path, data: &[u8]) -> io::Result<()> {
-        self.inner.atomic_write(path, data)
-    }
-
-    fn sync_directory(&self) -> io::Result<()> {
-        self.inner.sync_directory()
-    }
-
-    fn acquire_lock(&self, lock: &Lock) -> Result<DirectoryLock, LockError> {
-        self.inner.acquire_lock(lock)
-    }
-
-    fn watch(&self, callback: WatchCallback) -> tantivy::Result<WatchHandle> {
-        self.inner.watch(callback)
-    }
+    as_inner!();
 }
