@@ -61,6 +61,9 @@ pub enum Error {
     Owned,
     #[error("the store is closing")]
     Closed,
+    /// Long work that was not wanted any more. What it had done stays done; it can be begun again.
+    #[error("it was interrupted; run it again to go on")]
+    Interrupted,
     #[error("{context}: {source}")]
     Io { context: String, source: io::Error },
 }
@@ -101,6 +104,7 @@ impl Error {
             Self::AuthenticationFailed => "authentication_failed",
             Self::Owned => "owned",
             Self::Closed => "closed",
+            Self::Interrupted => "interrupted",
             Self::Io { .. } => "io",
         }
     }

@@ -23,6 +23,7 @@ pub mod sys;
 pub mod text;
 mod txn;
 pub mod types;
+pub mod work;
 
 pub use error::{Error, Result};
 pub use ops::{Store, StoreOptions};

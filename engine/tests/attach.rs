@@ -10,6 +10,7 @@ use engine::attach::{
 use engine::ops::{NewAccount, Recipient};
 use engine::search::Key;
 use engine::types::{AccountId, MailboxId, Uid, ZonedTime};
+use engine::work::Work;
 use engine::{Error, Store, StoreOptions};
 use std::io::{self, Read, Write};
 use std::net::Shutdown;
@@ -71,7 +72,7 @@ fn what_is_appended_is_listed_read_and_found() {
     let found = remote.search(ann, inbox, &Key::header("Subject", "BIG")).unwrap();
     assert_eq!(found.uids.to_string(), "2");
     assert_eq!(remote.stats().unwrap().messages, 2);
-    assert!(remote.check(true).unwrap().is_clean());
+    assert!(remote.check(true, &mut Work::quiet()).unwrap().is_clean());
 
     drop(guard);
     assert_clean(&store);
@@ -163,7 +164,7 @@ fn strange_clients_are_dropped_and_change_nothing() {
         // Whether it was answered or cut off does not matter; that it ends does.
         let _ = stream.read_to_end(&mut answer);
         if talk == &talks[1] {
-            assert!(String::from_utf8_lossy(&answer).contains("version 2"));
+            assert!(String::from_utf8_lossy(&answer).contains("version 3"));
         }
     }
     assert_eq!(Remote::connect(dir.path()).unwrap().stats().unwrap().messages, 0);
@@ -195,9 +196,9 @@ fn a_tool_hands_the_store_over_and_works_on_through_the_server() {
     drop(store);
     tool.append(ann, inbox, &mut [message(b"A: 5\r\n\r\n", &[])]).unwrap();
     assert_eq!(second.rows(ann, inbox, Uid(1)).unwrap().len(), 5);
-    assert!(second.check(true).unwrap().is_clean());
+    assert!(second.check(true, &mut Work::quiet()).unwrap().is_clean());
     second.close().unwrap();
-    assert!(tool.check(true).unwrap().is_clean());
+    assert!(tool.check(true, &mut Work::quiet()).unwrap().is_clean());
     tool.close().unwrap();
     assert!(matches!(tool.accounts(), Err(Error::Closed)));
 }

@@ -6,11 +6,12 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 /// Rooms and their floors. A new room has to be put here, and so has to be thought about.
-const FLOORS: [(&str, u32); 18] = [
+const FLOORS: [(&str, u32); 19] = [
     ("types", 0),
     ("metrics", 0),
     ("error", 1),
     ("codec", 2),
+    ("work", 2),
     ("sys", 3),
     ("log", 4),
     ("catalog", 4),

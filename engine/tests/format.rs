@@ -10,6 +10,7 @@ use engine::sys::clock::SimClock;
 use engine::sys::disk::Disk;
 use engine::sys::sim::{Rng, SimDisk};
 use engine::types::{AccountId, Lsn, MessageNo};
+use engine::work::Work;
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -199,7 +200,7 @@ fn the_golden_store_is_read() {
         (4, "append 4"),
     ];
     assert_eq!(txns, expected.map(|(lsn, text)| (lsn, 1_700_000_000_000, text.to_owned())));
-    opened.log.scan_all(true, &mut |f| panic!("{f:?}")).unwrap();
+    opened.log.scan_all(true, &mut Work::quiet(), &mut |f| panic!("{f:?}")).unwrap();
 }
 
 #[test]

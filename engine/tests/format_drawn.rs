@@ -19,6 +19,7 @@ use engine::sys::clock::SimClock;
 use engine::sys::disk::Disk;
 use engine::sys::sim::SimDisk;
 use engine::types::{AccountId, Lsn, MessageNo, SegmentId, Uid};
+use engine::work::Work;
 use engine::{Store, StoreOptions};
 use std::path::Path;
 use std::sync::Arc;
@@ -156,7 +157,7 @@ fn what_is_drawn_is_read() {
         assert_eq!((stored.read_all().unwrap(), stored.header_len_bytes()), (raw.to_vec(), 8));
     }
     let mut findings = Vec::new();
-    log.scan_all(true, &mut |finding| findings.push(finding)).unwrap();
+    log.scan_all(true, &mut Work::quiet(), &mut |finding| findings.push(finding)).unwrap();
     assert_eq!(findings, []);
 }
 

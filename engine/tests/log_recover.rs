@@ -10,6 +10,7 @@ use engine::sys::clock::SimClock;
 use engine::sys::disk::Disk;
 use engine::sys::sim::{FaultKind, Rng, SimDisk};
 use engine::types::{AccountId, Lsn, MessageNo};
+use engine::work::Work;
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
@@ -134,7 +135,7 @@ impl Run {
         }
         let last = self.acknowledged.last().map_or(Lsn(0), |s| s.lsn);
         assert!(opened.report.next_lsn > last, "{what}: {last} would be given again");
-        log.scan_all(true, &mut |f| panic!("{what}: {f:?}")).unwrap();
+        log.scan_all(true, &mut Work::quiet(), &mut |f| panic!("{what}: {f:?}")).unwrap();
     }
 
     /// A generation: opens, settles, appends until the disk fails or `groups` are done.
@@ -373,7 +374,7 @@ fn a_lost_group_of_a_sealed_segment_names_whom_it_hit() {
     );
     opened.log.report_damage(&holes).unwrap();
     let mut findings = 0;
-    opened.log.scan_all(false, &mut |_| findings += 1).unwrap();
+    opened.log.scan_all(false, &mut Work::quiet(), &mut |_| findings += 1).unwrap();
     assert!(findings > 0);
     drop(opened);
     assert_eq!(open(&disk.kill()).unwrap().report.damage, holes);
@@ -517,7 +518,7 @@ fn no_bytes_on_disk_make_it_panic_or_serve_a_wrong_byte() {
                 assert!(bytes == *raw, "seed {seed}: {message}");
             }
         }
-        let _ = opened.log.scan_all(true, &mut |_| {});
+        let _ = opened.log.scan_all(true, &mut Work::quiet(), &mut |_| {});
     }
     assert!(
         std::env::var("MAILCASK_SEED").is_ok() || (opened_after > 30 && refused > 5),

@@ -9,6 +9,7 @@ use engine::sys::clock::SimClock;
 use engine::sys::disk::Disk;
 use engine::sys::sim::{Rng, SimDisk};
 use engine::types::{AccountId, Lsn, MessageNo, SegmentId};
+use engine::work::Work;
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
@@ -188,7 +189,7 @@ fn check_live(log: &Log, mails: &BTreeMap<MessageNo, Vec<u8>>, what: &str) {
         assert!(stored.read_all().unwrap() == *raw, "{what}: {message}");
         stored.verify().unwrap();
     }
-    log.scan_all(true, &mut |f| panic!("{what}: {f:?}")).unwrap();
+    log.scan_all(true, &mut Work::quiet(), &mut |f| panic!("{what}: {f:?}")).unwrap();
 }
 
 #[test]
@@ -294,7 +295,7 @@ fn a_segment_is_not_dropped_while_its_transactions_are_needed() {
     log.dead_before(third.last_lsn);
     log.drop_segments(&[third.id], u64::MAX).unwrap();
     assert_eq!(log.first_lsn_held(), third.last_lsn.next());
-    log.scan_all(false, &mut |f| panic!("{f:?}")).unwrap();
+    log.scan_all(false, &mut Work::quiet(), &mut |f| panic!("{f:?}")).unwrap();
 }
 
 #[test]
@@ -332,7 +333,7 @@ fn a_damaged_message_is_copied_as_it_is_and_stays_reported() {
     let read = log.read(MessageNo(4)).unwrap().read_all();
     assert!(matches!(read, Err(Error::Damaged { message: MessageNo(4), .. })));
     let mut found = Vec::new();
-    log.scan_all(true, &mut |f| found.extend(f.messages)).unwrap();
+    log.scan_all(true, &mut Work::quiet(), &mut |f| found.extend(f.messages)).unwrap();
     assert!(found.contains(&MessageNo(4)) && found.iter().all(|m| *m == MessageNo(4)));
 }
 
@@ -479,7 +480,7 @@ fn the_real_disk_behaves_like_the_simulated_one() {
             store(&opened.log, &mut writer, message.0, &raw).unwrap();
             mails.insert(message, raw);
         }
-        opened.log.scan_all(true, &mut |f| panic!("{f:?}")).unwrap();
+        opened.log.scan_all(true, &mut Work::quiet(), &mut |f| panic!("{f:?}")).unwrap();
         if generation == 0 {
             writer.close_clean().unwrap();
         }

@@ -12,7 +12,9 @@ use crate::error::Result;
 use crate::indexer::IndexStats;
 use crate::ops::{AccountInfo, Appended, Delivered, NewAccount, Recipient, Stats};
 use crate::search::{Found, Key};
+use crate::txn::compact::CompactReport;
 use crate::types::{AccountId, MailboxId, ModSeq, Uid, UidValidity, ZonedTime};
+use crate::work::Work;
 use serde::{Deserialize, Serialize};
 use std::io::{self, Read, Write};
 
@@ -49,7 +51,9 @@ pub trait Admin: Send + Sync {
     /// The text index of the account in numbers: how far it is.
     fn index_stats(&self, account: AccountId) -> Result<IndexStats>;
     /// Compares the views with the log; `deep` reads every message too.
-    fn check(&self, deep: bool) -> Result<CheckReport>;
+    fn check(&self, deep: bool, work: &mut Work<'_>) -> Result<CheckReport>;
+    /// Moves what lives out of segments that are mostly dead, and drops those.
+    fn compact(&self, work: &mut Work<'_>) -> Result<CompactReport>;
 
     /// The account that an address is for, and what room it has: a hint, checked again at delivery.
     fn destination(&self, address: &str) -> Result<Option<Destination>>;

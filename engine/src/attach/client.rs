@@ -7,14 +7,16 @@
 
 use super::admin::{Admin, Delivery, Destination, MailboxInfo, NewMessage, RowInfo};
 use super::frame::{self, Frame};
-use super::wire::{Answer, Envelope, Hello, ItemHead, PROTOCOL, Request, Role, VERSION, Welcome};
+use super::wire::{Answer, Envelope, Hello, ItemHead, PROTOCOL, Request, Role, Told, VERSION, Welcome};
 use super::{peer, socket_path};
 use crate::check::CheckReport;
 use crate::error::{Error, Result};
 use crate::indexer::IndexStats;
 use crate::ops::{AccountInfo, Appended, Delivered, NewAccount, Recipient, Stats};
 use crate::search::{Found, Key};
+use crate::txn::compact::CompactReport;
 use crate::types::{AccountId, MailboxId, Uid};
+use crate::work::Work;
 use parking_lot::Mutex;
 use serde::de::DeserializeOwned;
 use std::io::{BufReader, BufWriter, Read, Write};
@@ -86,6 +88,23 @@ impl Remote {
         self.exchange(|connection| connection.send(request))
     }
 
+    /// A request for long work. Not wanted any more, its connection is dropped, by which the owner hears of it.
+    fn follow<T: DeserializeOwned>(&self, request: &Request, work: &mut Work<'_>) -> Result<T> {
+        let mut connection = self.take()?;
+        if let Err(error) = connection.send(request) {
+            return Err(connection.why_not_sent(error));
+        }
+        loop {
+            match connection.told()? {
+                Told::Step(step) => work.step(&step.doing, step.done, step.total, step.unit)?,
+                Told::Done(answer) => {
+                    self.keep(connection);
+                    return answer.map_err(Error::from);
+                }
+            }
+        }
+    }
+
     /// Sends a whole request and takes its answer.
     fn exchange<T: DeserializeOwned>(&self, send: impl FnOnce(&mut Connection) -> Result<()>) -> Result<T> {
         let mut connection = self.take()?;
@@ -137,6 +156,12 @@ impl Connection {
 
     fn answer<T: DeserializeOwned>(&mut self) -> Result<Answer<T>> {
         self.receive()?.decode()
+    }
+
+    fn told<T: DeserializeOwned>(&mut self) -> Result<Told<T>> {
+        let frame = self.receive()?;
+        // An owner that ends says `Closed` in place of it.
+        frame.decode().or_else(|error| frame.decode::<Answer<T>>().map(Told::Done).map_err(|_| error))
     }
 
     /// The request was not sent whole, so nothing of it was done. The owner may have said why.
@@ -271,8 +296,12 @@ impl Admin for Remote {
         self.call(&Request::IndexStats { account })
     }
 
-    fn check(&self, deep: bool) -> Result<CheckReport> {
-        self.call(&Request::Check { deep })
+    fn check(&self, deep: bool, work: &mut Work<'_>) -> Result<CheckReport> {
+        self.follow(&Request::Check { deep }, work)
+    }
+
+    fn compact(&self, work: &mut Work<'_>) -> Result<CompactReport> {
+        self.follow(&Request::Compact, work)
     }
 
     fn destination(&self, address: &str) -> Result<Option<Destination>> {

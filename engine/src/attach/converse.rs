@@ -4,17 +4,20 @@ use super::admin::Admin;
 use super::failure::Failure;
 use super::frame::{self, DATA_BYTES_MAX, Frame};
 use super::serve::Shared;
-use super::wire::{Answer, Envelope, Hello, ItemHead, PROTOCOL, Request, VERSION, Welcome};
+use super::wire::{Answer, Envelope, Hello, ItemHead, PROTOCOL, Request, Told, VERSION, Welcome};
 use crate::error::{Error, Result};
 use crate::ops::{Appended, Delivered, NewAccount};
 use crate::types::{AccountId, MailboxId, Uid};
+use crate::work::{Step, Work};
 use serde::Serialize;
 use std::io::{self, BufReader, BufWriter, Read, Write};
 use std::os::unix::net::UnixStream;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// How long a client may stay silent in the middle of a request, or leave an answer unread.
 const STALL: Duration = Duration::from_secs(60);
+/// How often long work says how far it is.
+const TELL_EVERY: Duration = Duration::from_millis(250);
 /// More messages than this in one append are refused: they would be one transaction.
 const APPEND_MESSAGES_MAX: usize = 4_096;
 
@@ -108,7 +111,8 @@ impl Client<'_> {
             Request::Stats => self.result(local.stats()),
             Request::Reindex { account } => self.result(local.reindex(account)),
             Request::IndexStats { account } => self.result(local.index_stats(account)),
-            Request::Check { deep } => self.result(local.check(deep)),
+            Request::Check { deep } => self.long(|work| local.check(deep, work)),
+            Request::Compact => self.long(|work| local.compact(work)),
             Request::Destination { address } => self.result(local.destination(&address)),
             Request::Deliver => {
                 let verdicts = self.deliver()?;
@@ -118,6 +122,27 @@ impl Client<'_> {
                 let asked = self.shared.ask_for_hand_over();
                 self.result(asked)
             }
+        }
+    }
+
+    /// Long work: its steps are told, at most a few times a second. A client that went away is found out by that,
+    /// and the work ends.
+    fn long<T: Serialize>(&mut self, work: impl FnOnce(&mut Work<'_>) -> Result<T>) -> Result<()> {
+        let (mut told, mut lost) = (Instant::now(), None);
+        let result = {
+            let mut tell = |step: &Step| {
+                if told.elapsed() < TELL_EVERY {
+                    return true;
+                }
+                told = Instant::now();
+                lost = self.answer(&Told::<()>::Step(step.clone())).err();
+                lost.is_none() && !self.shared.is_stopping()
+            };
+            work(&mut Work::told_to(&mut tell))
+        };
+        match lost {
+            Some(error) => Err(error),
+            None => self.answer(&Told::Done(result.map_err(Failure::from))),
         }
     }
 

@@ -28,6 +28,7 @@ pub enum Failure {
     AuthenticationFailed,
     Owned,
     Closed,
+    Interrupted,
     Io { context: String, why: String },
 }
 
@@ -52,6 +53,7 @@ impl From<Error> for Failure {
             Error::AuthenticationFailed => Self::AuthenticationFailed,
             Error::Owned => Self::Owned,
             Error::Closed => Self::Closed,
+            Error::Interrupted => Self::Interrupted,
             Error::Io { context, source } => Self::Io { context, why: source.to_string() },
         }
     }
@@ -78,6 +80,7 @@ impl From<Failure> for Error {
             Failure::AuthenticationFailed => Self::AuthenticationFailed,
             Failure::Owned => Self::Owned,
             Failure::Closed => Self::Closed,
+            Failure::Interrupted => Self::Interrupted,
             Failure::Io { context, why } => Self::Io { context, source: io::Error::other(why) },
         }
     }

@@ -8,7 +8,9 @@ use crate::log::MessageStager;
 use crate::mailbox::{Mailbox, Row, View};
 use crate::ops::{AccountInfo, AppendItem, Appended, Delivered, NewAccount, Recipient, Stats, Store};
 use crate::search::{Context, Found, Key, Progress};
+use crate::txn::compact::CompactReport;
 use crate::types::{AccountId, MailboxId, Uid, UidSet, ZonedTime};
+use crate::work::Work;
 use std::io::{Read, Write};
 use std::sync::atomic::AtomicBool;
 
@@ -175,8 +177,12 @@ impl Admin for Local {
         self.store.index_stats(Some(account))
     }
 
-    fn check(&self, deep: bool) -> Result<CheckReport> {
-        self.store.check(deep)
+    fn check(&self, deep: bool, work: &mut Work<'_>) -> Result<CheckReport> {
+        self.store.check_told(deep, work)
+    }
+
+    fn compact(&self, work: &mut Work<'_>) -> Result<CompactReport> {
+        self.store.compact_told(work)
     }
 
     fn destination(&self, address: &str) -> Result<Option<Destination>> {

@@ -15,7 +15,9 @@ use crate::error::{Error, Result};
 use crate::indexer::IndexStats;
 use crate::ops::{AccountInfo, Appended, NewAccount, Stats, Store, StoreOptions};
 use crate::search::{Found, Key};
+use crate::txn::compact::CompactReport;
 use crate::types::{AccountId, MailboxId, Uid};
+use crate::work::Work;
 use parking_lot::RwLock;
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -248,8 +250,12 @@ impl Admin for Open {
         self.with(|admin| admin.index_stats(account))
     }
 
-    fn check(&self, deep: bool) -> Result<CheckReport> {
-        self.with(|admin| admin.check(deep))
+    fn check(&self, deep: bool, work: &mut Work<'_>) -> Result<CheckReport> {
+        self.with(|admin| admin.check(deep, work))
+    }
+
+    fn compact(&self, work: &mut Work<'_>) -> Result<CompactReport> {
+        self.with(|admin| admin.compact(work))
     }
 
     fn destination(&self, address: &str) -> Result<Option<Destination>> {

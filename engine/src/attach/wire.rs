@@ -8,6 +8,7 @@
 //!   ItemHead, data..., end
 //! Read                                     Result<()>, data..., end (or a failure in its place)
 //! Deliver, data..., Envelope               Result<[Result<Delivered>]>
+//! Check, Compact                           Told::Step..., then Told::Done(Result<value>)
 //! HandOver                                 Result<()>, then the owner closes the store
 //! ```
 //!
@@ -24,12 +25,20 @@ use super::failure::Failure;
 use crate::ops::Recipient;
 use crate::search::Key;
 use crate::types::{AccountId, MailboxId, Uid, ZonedTime};
+use crate::work::Step;
 use serde::{Deserialize, Serialize};
 
 /// Rises with every change of the frames or of what they hold.
-pub const VERSION: u32 = 2;
+pub const VERSION: u32 = 3;
 
 pub type Answer<T> = std::result::Result<T, Failure>;
+
+/// What comes in answer to long work: how far it is, at most a few times a second, and in the end its result.
+#[derive(Debug, Serialize, Deserialize)]
+pub enum Told<T> {
+    Step(Step),
+    Done(Answer<T>),
+}
 
 #[derive(Debug, Serialize, Deserialize)]
 pub struct Hello {
@@ -75,6 +84,7 @@ pub enum Request {
     Reindex { account: AccountId },
     IndexStats { account: AccountId },
     Check { deep: bool },
+    Compact,
     Destination { address: String },
     Deliver,
     HandOver,

@@ -14,6 +14,7 @@ mod text;
 use crate::error::Result;
 use crate::ops::Store;
 use crate::types::Lsn;
+use crate::work::Work;
 use serde::{Deserialize, Serialize};
 
 /// What the check looked at and what it found.
@@ -49,6 +50,11 @@ pub struct Finding {
 impl Store {
     /// Compares catalog, mailboxes, counters and the text index with the log; with `deep` reads every byte of it.
     pub fn check(&self, deep: bool) -> Result<CheckReport> {
+        self.check_told(deep, &mut Work::quiet())
+    }
+
+    /// The same, saying how far it is.
+    pub fn check_told(&self, deep: bool, work: &mut Work<'_>) -> Result<CheckReport> {
         let mut report = CheckReport { deep, ..CheckReport::default() };
         for damage in &self.recovery().damage {
             report.add("log", "when it was opened", damage);
@@ -58,7 +64,7 @@ impl Store {
         }
         compare::views(self, &mut report)?;
         text::views(self, &mut report)?;
-        self.core().log.scan_all(deep, &mut |finding| {
+        self.core().log.scan_all(deep, work, &mut |finding| {
             let object = format!("segment {}, offset {}", finding.segment, finding.offset);
             report.add("log", &object, &finding.what);
         })?;

@@ -46,6 +46,7 @@ use crate::error::{Error, Result};
 use crate::sys::clock::Clock;
 use crate::sys::disk::Disk;
 use crate::types::{AccountId, Lsn, MessageNo, SegmentId};
+use crate::work::Work;
 use parking_lot::Mutex;
 use shared::Shared;
 use std::path::Path;
@@ -235,8 +236,13 @@ impl Log {
     }
 
     /// Reads everything and reports what does not fit; deep, with every digest.
-    pub fn scan_all(&self, deep: bool, found: &mut dyn FnMut(Finding)) -> Result<ScanTotals> {
-        scan::scan_all(&self.shared, deep, found)
+    pub fn scan_all(
+        &self,
+        deep: bool,
+        work: &mut Work<'_>,
+        found: &mut dyn FnMut(Finding),
+    ) -> Result<ScanTotals> {
+        scan::scan_all(&self.shared, deep, work, found)
     }
 
     pub fn bytes(&self) -> Result<LogBytes> {

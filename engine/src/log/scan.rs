@@ -16,6 +16,7 @@ use super::types::{Finding, ScanTotals};
 use super::walk::{self, Depth, Expect, Group, Item, Reader, Step};
 use crate::error::{Error, Result};
 use crate::types::{AccountId, Lsn, MessageNo, SegmentId};
+use crate::work::{Unit, Work};
 use std::collections::{HashMap, HashSet};
 
 struct Scan<'a> {
@@ -30,7 +31,12 @@ struct Scan<'a> {
     found: Vec<Finding>,
 }
 
-pub(super) fn scan_all(shared: &Shared, deep: bool, found: &mut dyn FnMut(Finding)) -> Result<ScanTotals> {
+pub(super) fn scan_all(
+    shared: &Shared,
+    deep: bool,
+    work: &mut Work<'_>,
+    found: &mut dyn FnMut(Finding),
+) -> Result<ScanTotals> {
     let manifest = shared.manifest.load_full();
     let mut scan = Scan {
         shared,
@@ -40,7 +46,9 @@ pub(super) fn scan_all(shared: &Shared, deep: bool, found: &mut dyn FnMut(Findin
         last_lsn: Lsn(0),
         found: Vec::new(),
     };
+    let total_bytes = manifest.segments.values().map(|segment| segment.bytes).sum();
     for (id, segment) in &manifest.segments {
+        work.step("reading the log", scan.totals.bytes, total_bytes, Unit::Bytes)?;
         if shared.manifest.load().kind(*id).is_none() {
             continue;
         }

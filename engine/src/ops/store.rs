@@ -22,6 +22,7 @@ use crate::txn::recover::{Recovered, Recovery, recover};
 use crate::txn::sequencer::Sequencer;
 use crate::txn::{Core, Watch, writer};
 use crate::types::{AccountId, Lsn, MailboxId};
+use crate::work::Work;
 use parking_lot::Mutex;
 use std::path::Path;
 use std::sync::{Arc, OnceLock, mpsc};
@@ -283,7 +284,12 @@ impl Store {
 
     /// Compacts what is worth it.
     pub fn compact(&self) -> Result<crate::txn::compact::CompactReport> {
-        self.inner.keeper.compact()
+        self.compact_told(&mut Work::quiet())
+    }
+
+    /// The same, saying how far it is.
+    pub fn compact_told(&self, work: &mut Work<'_>) -> Result<crate::txn::compact::CompactReport> {
+        self.inner.keeper.compact(work)
     }
 
     pub(crate) fn indexer(&self) -> &Indexer {

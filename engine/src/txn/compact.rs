@@ -15,6 +15,7 @@ use super::snapshot;
 use crate::error::{Error, Result};
 use crate::log::{Room, SegmentInfo, SegmentKind, SegmentMessage};
 use crate::types::{AccountId, MessageNo, SegmentId, Uid};
+use crate::work::{Unit, Work};
 use roaring::RoaringTreemap;
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -46,7 +47,7 @@ pub struct Damaged {
 }
 
 /// Compacts what is worth it.
-pub fn compact(core: &Core, damaged: &mut Damaged) -> Result<CompactReport> {
+pub fn compact(core: &Core, damaged: &mut Damaged, work: &mut Work<'_>) -> Result<CompactReport> {
     let report = CompactReport::default();
     if damaged.log {
         return Ok(report);
@@ -64,6 +65,7 @@ pub fn compact(core: &Core, damaged: &mut Damaged) -> Result<CompactReport> {
         victims.retain(|victim| !is_log(victim));
     }
     while !victims.is_empty() {
+        work.step("compacting", 0, victims.len() as u64, Unit::Objects)?;
         match replace(core, &victims, &live) {
             Err(Error::Damaged { message, what }) => {
                 let holds = |victim: &Victim| victim.messages.iter().any(|one| one.message == message);

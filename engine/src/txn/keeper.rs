@@ -11,6 +11,7 @@ use super::snapshot;
 use crate::error::{Error, Result};
 use crate::log::{SegmentInfo, SegmentKind};
 use crate::types::Lsn;
+use crate::work as told;
 use parking_lot::{Condvar, Mutex};
 use std::sync::Arc;
 use std::time::Duration;
@@ -98,7 +99,7 @@ impl Keeper {
         core.log.sweep()?;
         if now_ms.saturating_sub(work.compacted_at_ms) >= COMPACT_EVERY_MS {
             work.compacted_at_ms = now_ms;
-            work.compact(core)?;
+            work.compact(core, &mut told::Work::quiet())?;
         }
         Ok(())
     }
@@ -123,8 +124,8 @@ impl Keeper {
     }
 
     /// Compacts every segment that is worth it, now.
-    pub fn compact(&self) -> Result<CompactReport> {
-        self.work.lock().compact(&self.core)
+    pub fn compact(&self, told: &mut told::Work<'_>) -> Result<CompactReport> {
+        self.work.lock().compact(&self.core, told)
     }
 }
 
@@ -156,8 +157,8 @@ impl Work {
         Ok(())
     }
 
-    fn compact(&mut self, core: &Core) -> Result<CompactReport> {
-        compact::compact(core, &mut self.damaged)
+    fn compact(&mut self, core: &Core, told: &mut told::Work<'_>) -> Result<CompactReport> {
+        compact::compact(core, &mut self.damaged, told)
     }
 }
 

@@ -85,7 +85,8 @@ impl From<Error> for Stop {
             Error::OutcomeUnknown => {
                 Self::Bye(Some(Code::Unavailable), "The outcome is unknown, connect again to see it".into())
             }
-            Error::Owned | Error::Closed => {
+            // No command is long work; if one were, it would be the server that ends it.
+            Error::Owned | Error::Closed | Error::Interrupted => {
                 Self::Bye(Some(Code::Unavailable), "The server is closing".into())
             }
         }

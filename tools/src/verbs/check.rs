@@ -2,7 +2,7 @@
 
 use crate::failure::FAILED;
 use crate::output::Output;
-use crate::store;
+use crate::{progress, store};
 use std::path::Path;
 use std::process::ExitCode;
 
@@ -16,7 +16,7 @@ pub struct Args {
 
 pub fn run(args: Args, dir: &Path, output: &Output) -> anyhow::Result<ExitCode> {
     let admin = store::open(dir)?;
-    let report = admin.check(args.deep)?;
+    let report = progress::follow(|work| admin.check(args.deep, work))?;
     output.data(&report, |out| {
         for finding in &report.findings {
             writeln!(out, "{}: {}: {}", finding.area, finding.object, finding.what)?;
