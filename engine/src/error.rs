@@ -40,12 +40,10 @@ pub enum Error {
     #[error("the write may or may not be durable; try again after a restart")]
     OutcomeUnknown,
     /// Damage in the log hit this account: what is there can be read and exported, nothing is written.
-    #[error(
-        "account {0} is read-only because of damage in the log; run `mailcask check` and export its mail"
-    )]
+    #[error("account {0} is read-only because of damage in the log; run `mailcask repair`")]
     AccountReadOnly(AccountId),
     /// A stored message fails its checksum or digest. Others are served.
-    #[error("message {message} is damaged ({what}); run `mailcask check --deep`")]
+    #[error("message {message} is damaged ({what}); run `mailcask repair`")]
     Damaged { message: MessageNo, what: String },
     /// The message was expunged and its grace time is over (RFC 5530 EXPUNGEISSUED).
     #[error("the message was expunged by another session")]

@@ -17,6 +17,7 @@ pub mod mailbox;
 pub mod metrics;
 pub mod mime;
 pub mod ops;
+pub mod repair;
 pub mod search;
 pub mod summary;
 pub mod sys;

@@ -10,7 +10,7 @@ use engine::ops::{AppendItem, FlagChange, FlagOp, NewAccount};
 use engine::sys::clock::SimClock;
 use engine::sys::disk::Disk;
 use engine::sys::sim::SimDisk;
-use engine::types::{AccountId, UidSet};
+use engine::types::{AccountId, Uid, UidSet};
 use engine::{Error, Store, StoreOptions};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -223,13 +223,16 @@ fn nothing_is_taken_for_dead_because_what_named_it_cannot_be_read() {
     let cold = files.iter().find(|file| file.starts_with("/store/cold")).unwrap();
     let len = disk.open(cold).unwrap().len_bytes().unwrap();
     assert!(disk.flip_bit(cold, len - 20, 1));
-    for _ in 0..2 {
+    for round in 0..2 {
         let store = open(&disk).unwrap();
-        assert!(!store.check(true).unwrap().is_clean());
+        // The first compaction reads the segment itself, and moves what lives.
+        assert!(round > 0 || !store.check(true).unwrap().is_clean());
         store.compact().unwrap();
+        let row = store.mailbox(id, inbox).unwrap().by_uid(Uid(1)).unwrap().unwrap();
+        assert!(store.email(&row).unwrap().read_all().unwrap().len() > text.len());
         store.close().unwrap();
     }
-    assert!(disk.list(Path::new("/store/bodies")).unwrap().iter().any(|name| name.ends_with(".seg")));
+    assert!(disk.list(Path::new("/store/quarantine")).unwrap().iter().any(|name| name.ends_with(".seg")));
 }
 
 /// The last acknowledged group of an account rots before the log's end is settled. Nobody knows whose it

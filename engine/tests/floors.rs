@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 /// Rooms and their floors. A new room has to be put here, and so has to be thought about.
-const FLOORS: [(&str, u32); 19] = [
+const FLOORS: [(&str, u32); 20] = [
     ("types", 0),
     ("metrics", 0),
     ("error", 1),
@@ -25,7 +25,8 @@ const FLOORS: [(&str, u32); 19] = [
     ("indexer", 8),
     ("ops", 9),
     ("check", 10),
-    ("attach", 11),
+    ("repair", 11),
+    ("attach", 12),
 ];
 
 /// Library -> the only rooms that may name it.

@@ -53,6 +53,7 @@ enum Verb {
     Reindex(verbs::reindex::Args),
     Stats(verbs::stats::Args),
     Check(verbs::check::Args),
+    Repair(verbs::repair::Args),
 }
 
 const DEFAULT_STORE: &str = "./mailcask-data";
@@ -86,6 +87,7 @@ fn run(cli: Cli, output: &Output) -> anyhow::Result<ExitCode> {
         Verb::Reindex(args) => verbs::reindex::run(args, &dir, output),
         Verb::Stats(args) => verbs::stats::run(args, &dir, output),
         Verb::Check(args) => verbs::check::run(args, &dir, output),
+        Verb::Repair(args) => verbs::repair::run(args, &dir, output),
     }
 }
 

@@ -30,6 +30,16 @@ impl Output {
         Ok(out.flush()?)
     }
 
+    /// Writes what is for people only.
+    pub fn people(&self, people: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> anyhow::Result<()> {
+        if self.json {
+            return Ok(());
+        }
+        let mut out = io::BufWriter::new(io::stdout().lock());
+        people(&mut out)?;
+        Ok(out.flush()?)
+    }
+
     /// One line that others wait for: written through at once.
     pub fn line(&self, text: &str) -> anyhow::Result<()> {
         let mut out = io::stdout().lock();

@@ -58,6 +58,35 @@ def raw_entries(path):
                 raise ValueError(f"{path}: no From_ line within 256 MiB")
 
 
+def entries_between(path, start, end):
+    """The messages, with CRLF, whose From_ lines begin in a range of an mbox's octets."""
+    with open(path, "rb") as file:
+        # The two line ends before a From_ line are part of its pattern.
+        file.seek(max(start - 2, 0))
+        rest, at_byte = (b"\n\n" if start == 0 else b""), max(start - 2, 0) - (2 if start == 0 else 0)
+        begun, done = None, False
+        while not done:
+            block = file.read(_BLOCK)
+            data = rest + block
+            at = 0
+            for found in _FROM.finditer(data):
+                if begun is not None:
+                    yield _message(data[at:found.start() + 1])
+                begun, at = found, found.end()
+                if at_byte + found.start() + 2 >= end:
+                    return
+            done = not block
+            if done and begun is not None:
+                yield _message(data[at:-1] if data.endswith(b"\n\n") else data[at:])
+            rest, at_byte = data[at:], at_byte + at
+
+
+def _message(raw):
+    if b">From " in raw:
+        raw = _QUOTED.sub(rb"\1", raw)
+    return raw.replace(b"\n", b"\r\n")
+
+
 def entry_ends(path, count):
     """Octets of the mbox up to the end of its message number `count`."""
     with open(path, "rb") as file:

@@ -11,6 +11,7 @@ use crate::check::CheckReport;
 use crate::error::Result;
 use crate::indexer::IndexStats;
 use crate::ops::{AccountInfo, Appended, Delivered, NewAccount, Recipient, Stats};
+use crate::repair::{Plan, Repaired};
 use crate::search::{Found, Key};
 use crate::txn::compact::CompactReport;
 use crate::types::{AccountId, MailboxId, ModSeq, Uid, UidValidity, ZonedTime};
@@ -52,6 +53,10 @@ pub trait Admin: Send + Sync {
     fn index_stats(&self, account: AccountId) -> Result<IndexStats>;
     /// Compares the views with the log; `deep` reads every message too.
     fn check(&self, deep: bool, work: &mut Work<'_>) -> Result<CheckReport>;
+    /// What a repair would do. Nothing is changed.
+    fn repair_plan(&self, work: &mut Work<'_>) -> Result<Plan>;
+    /// Does what is planned.
+    fn repair(&self, plan: &Plan, work: &mut Work<'_>) -> Result<Repaired>;
     /// Moves what lives out of segments that are mostly dead, and drops those.
     fn compact(&self, work: &mut Work<'_>) -> Result<CompactReport>;
 

@@ -13,6 +13,7 @@ use crate::check::CheckReport;
 use crate::error::{Error, Result};
 use crate::indexer::IndexStats;
 use crate::ops::{AccountInfo, Appended, Delivered, NewAccount, Recipient, Stats};
+use crate::repair::{Plan, Repaired};
 use crate::search::{Found, Key};
 use crate::txn::compact::CompactReport;
 use crate::types::{AccountId, MailboxId, Uid};
@@ -298,6 +299,14 @@ impl Admin for Remote {
 
     fn check(&self, deep: bool, work: &mut Work<'_>) -> Result<CheckReport> {
         self.follow(&Request::Check { deep }, work)
+    }
+
+    fn repair_plan(&self, work: &mut Work<'_>) -> Result<Plan> {
+        self.follow(&Request::RepairPlan, work)
+    }
+
+    fn repair(&self, plan: &Plan, work: &mut Work<'_>) -> Result<Repaired> {
+        self.follow(&Request::Repair { plan: plan.clone() }, work)
     }
 
     fn compact(&self, work: &mut Work<'_>) -> Result<CompactReport> {

@@ -112,6 +112,8 @@ impl Client<'_> {
             Request::Reindex { account } => self.result(local.reindex(account)),
             Request::IndexStats { account } => self.result(local.index_stats(account)),
             Request::Check { deep } => self.long(|work| local.check(deep, work)),
+            Request::RepairPlan => self.long(|work| local.repair_plan(work)),
+            Request::Repair { plan } => self.long(|work| local.repair(&plan, work)),
             Request::Compact => self.long(|work| local.compact(work)),
             Request::Destination { address } => self.result(local.destination(&address)),
             Request::Deliver => {

@@ -7,6 +7,7 @@ use crate::indexer::IndexStats;
 use crate::log::MessageStager;
 use crate::mailbox::{Mailbox, Row, View};
 use crate::ops::{AccountInfo, AppendItem, Appended, Delivered, NewAccount, Recipient, Stats, Store};
+use crate::repair::{Plan, Repaired};
 use crate::search::{Context, Found, Key, Progress};
 use crate::txn::compact::CompactReport;
 use crate::types::{AccountId, MailboxId, Uid, UidSet, ZonedTime};
@@ -179,6 +180,14 @@ impl Admin for Local {
 
     fn check(&self, deep: bool, work: &mut Work<'_>) -> Result<CheckReport> {
         self.store.check_told(deep, work)
+    }
+
+    fn repair_plan(&self, work: &mut Work<'_>) -> Result<Plan> {
+        self.store.repair_plan(work)
+    }
+
+    fn repair(&self, plan: &Plan, work: &mut Work<'_>) -> Result<Repaired> {
+        self.store.repair(plan, work)
     }
 
     fn compact(&self, work: &mut Work<'_>) -> Result<CompactReport> {

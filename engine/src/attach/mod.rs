@@ -5,7 +5,7 @@
 //! - Whoever owns a store serves STORE/engine.sock, so nobody is turned away because a tool works.
 //! - A tool that owns the store gives it up when a server asks, between two transactions, and goes on
 //!   as that server's client.
-//! - This floor uses `ops/`, `search/` and `check/`; none of them uses it.
+//! - This floor uses `ops/`, `search/`, `check/` and `repair/`; none of them uses it.
 
 mod admin;
 mod client;

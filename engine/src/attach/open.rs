@@ -14,6 +14,7 @@ use crate::check::CheckReport;
 use crate::error::{Error, Result};
 use crate::indexer::IndexStats;
 use crate::ops::{AccountInfo, Appended, NewAccount, Stats, Store, StoreOptions};
+use crate::repair::{Plan, Repaired};
 use crate::search::{Found, Key};
 use crate::txn::compact::CompactReport;
 use crate::types::{AccountId, MailboxId, Uid};
@@ -252,6 +253,14 @@ impl Admin for Open {
 
     fn check(&self, deep: bool, work: &mut Work<'_>) -> Result<CheckReport> {
         self.with(|admin| admin.check(deep, work))
+    }
+
+    fn repair_plan(&self, work: &mut Work<'_>) -> Result<Plan> {
+        self.with(|admin| admin.repair_plan(work))
+    }
+
+    fn repair(&self, plan: &Plan, work: &mut Work<'_>) -> Result<Repaired> {
+        self.with(|admin| admin.repair(plan, work))
     }
 
     fn compact(&self, work: &mut Work<'_>) -> Result<CompactReport> {

@@ -8,7 +8,7 @@
 //!   ItemHead, data..., end
 //! Read                                     Result<()>, data..., end (or a failure in its place)
 //! Deliver, data..., Envelope               Result<[Result<Delivered>]>
-//! Check, Compact                           Told::Step..., then Told::Done(Result<value>)
+//! Check, Compact, RepairPlan, Repair       Told::Step..., then Told::Done(Result<value>)
 //! HandOver                                 Result<()>, then the owner closes the store
 //! ```
 //!
@@ -23,13 +23,14 @@
 
 use super::failure::Failure;
 use crate::ops::Recipient;
+use crate::repair::Plan;
 use crate::search::Key;
 use crate::types::{AccountId, MailboxId, Uid, ZonedTime};
 use crate::work::Step;
 use serde::{Deserialize, Serialize};
 
 /// Rises with every change of the frames or of what they hold.
-pub const VERSION: u32 = 3;
+pub const VERSION: u32 = 4;
 
 pub type Answer<T> = std::result::Result<T, Failure>;
 
@@ -84,6 +85,8 @@ pub enum Request {
     Reindex { account: AccountId },
     IndexStats { account: AccountId },
     Check { deep: bool },
+    RepairPlan,
+    Repair { plan: Plan },
     Compact,
     Destination { address: String },
     Deliver,

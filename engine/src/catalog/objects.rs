@@ -141,6 +141,21 @@ impl Catalog {
         joining.map_or(Ok(()), |done| hand_over(done, f))
     }
 
+    /// Removes every row of an object that nobody `wants`, and what is no object at all. Says how many rows.
+    pub fn sweep(&self, wants: &dyn Fn(&ObjectKey) -> bool) -> Result<u64> {
+        let mut batch = Vec::new();
+        self.rows.scan(&[], &mut |row, _| {
+            let key = row.split_last_chunk::<2>().and_then(|(name, _)| ObjectKey::from_bytes(name).ok());
+            if row != MARK_KEY && !key.is_some_and(|key| wants(&key)) {
+                batch.push((row.to_vec(), None));
+            }
+            Ok(())
+        })?;
+        let count = batch.len() as u64;
+        self.rows.write(batch)?;
+        Ok(count)
+    }
+
     /// `None` when the catalog was never marked: then nothing in it is known to be complete.
     pub fn mark(&self) -> Result<Option<Mark>> {
         let Some(bytes) = self.rows.get(MARK_KEY)? else { return Ok(None) };

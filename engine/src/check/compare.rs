@@ -1,150 +1,175 @@
 //! What readers see, and what the catalog holds, against the log's own story.
 
-use super::{CheckReport, shadow};
+use super::{Check, Kind, Shadow, of_account, of_mailbox, shadow};
 use crate::accounts::Account;
+use crate::accounts::object;
+use crate::catalog::Kind as RowKind;
 use crate::error::{Error, Result};
 use crate::mailbox::Mailbox;
-use crate::ops::Store;
 use crate::txn::registry::load;
-use crate::types::Uid;
+use crate::work::Unit;
 use std::sync::Arc;
 
-/// At most this many rows of one mailbox are named.
-const MAX_ROWS_NAMED: usize = 10;
-
-pub fn views(store: &Store, report: &mut CheckReport) -> Result<()> {
-    let core = store.core();
-    // The shadow reads runs and segments, and the rows of the catalog are read twice.
-    let _still = store.keeper().hold();
-    // Rows come in here: below, under the lock that a commit needs, nothing is read from a disk.
-    for id in core.registry.ids() {
-        match core.registry.account(id) {
-            Ok(_) | Err(Error::NoSuchAccount) => {}
-            Err(error) => report.add("catalog", &format!("account {id}"), &error.to_string()),
-        }
-    }
-    let (lsn, seen) = {
-        let published = core.published.lock();
-        let seen: Vec<Arc<Account>> =
-            core.registry.ids().into_iter().filter_map(|id| core.registry.resident(id)).collect();
-        (published.lsn, seen)
-    };
-    report.lsn = lsn;
-    let told = shadow::replay(&core.log, lsn)?;
-    for damage in &told.recovery.damage {
-        report.add("log", "replayed", damage);
-    }
-    for account in &seen {
-        report.accounts += 1;
-        match told.registry.account(account.id) {
-            Ok(from_log) => compare_accounts(account, &from_log, "mailbox", report)?,
-            Err(_) => report.add("mailbox", &name_of(account), "the log does not know this account"),
-        }
-        counters(store, account, report)?;
-        catalog(store, account, report)?;
-    }
-    for id in told.registry.ids() {
-        if !seen.iter().any(|account| account.id == id) {
-            report.add("mailbox", &format!("account {id}"), "the log has it, the store does not");
-        }
-    }
-    Ok(())
+/// Which two things differ, in words.
+#[derive(Clone, Copy)]
+struct Sides {
+    kind: Kind,
+    seen: &'static str,
+    right: &'static str,
 }
 
-/// The counters in the headers against the rows, and the rows' messages against the log.
-fn counters(store: &Store, account: &Account, report: &mut CheckReport) -> Result<()> {
-    for mailbox in account.mailboxes() {
-        report.mailboxes += 1;
-        report.messages += u64::from(mailbox.header.exists);
-        if mailbox.recount()? != mailbox.header.counters() {
-            report.add("counters", &object(account, mailbox), "a recount of the rows differs");
-        }
-        for chunk in mailbox.chunks(Uid(0), Uid(u32::MAX)) {
-            let chunk = chunk?;
-            for row in 0..chunk.len() {
-                if !store.core().log.contains(chunk.message(row)) {
-                    let what = format!("UID {}: message {} is lost", chunk.uid(row), chunk.message(row));
-                    report.add("message", &object(account, mailbox), &what);
+const READERS: Sides = Sides { kind: Kind::Mailbox, seen: "what readers see", right: "the log" };
+const CATALOG: Sides = Sides { kind: Kind::Catalog, seen: "the catalog", right: "what readers see" };
+
+impl Check<'_, '_> {
+    pub(super) fn views(&mut self) -> Result<()> {
+        let core = self.store.core().clone();
+        let store = self.store;
+        // The shadow reads runs and segments, and the rows of the catalog are read twice.
+        let _still = store.keeper().hold();
+        self.work.step("reading the catalog", 0, 0, Unit::Objects)?;
+        self.read_through_catalog();
+        // Rows come in here: below, under the lock that a commit needs, nothing is read from a disk.
+        for id in core.registry.ids() {
+            match core.registry.account(id) {
+                Ok(_) | Err(Error::NoSuchAccount) => {}
+                Err(error) => {
+                    let object = format!("account {id}");
+                    self.account_is_wrong(Kind::Catalog, id, &object, &error.to_string());
                 }
             }
         }
+        let (lsn, seen) = {
+            let published = core.published.lock();
+            let seen: Vec<Arc<Account>> =
+                core.registry.ids().into_iter().filter_map(|id| core.registry.resident(id)).collect();
+            (published.lsn, seen)
+        };
+        self.report.lsn = lsn;
+        self.work.step("replaying the log", 0, lsn.0, Unit::Transactions)?;
+        let from_log = shadow(&core.log, lsn)?;
+        self.missing_transactions(&from_log);
+        let total = seen.len() as u64;
+        for (done, account) in (0..).zip(&seen) {
+            self.work.step("comparing accounts", done, total, Unit::Objects)?;
+            self.report.accounts += 1;
+            self.account(account, &from_log);
+            self.rows(account)?;
+        }
+        for id in from_log.told.registry.ids() {
+            if core.registry.account(id).is_err() && !self.evidence.accounts.contains_key(&id) {
+                let object = format!("account {id}");
+                self.account_is_wrong(Kind::Mailbox, id, &object, "the log has it, the store does not");
+            }
+        }
+        self.deliveries(&from_log, lsn);
+        Ok(())
     }
-    Ok(())
-}
 
-/// The catalog's rows of an account, if they are as of the version that is compared.
-fn catalog(store: &Store, account: &Account, report: &mut CheckReport) -> Result<()> {
-    let core = store.core();
-    match load(&core.catalog, &core.pager, account.id) {
-        Ok(Some(stored)) if stored.last_lsn == account.last_lsn => {
-            compare_accounts(&stored, account, "catalog", report)
-        }
-        // Older or newer than what is compared, or not there yet: nothing to say.
-        Ok(_) => Ok(()),
-        Err(error) => {
-            report.add("catalog", &name_of(account), &error.to_string());
-            Ok(())
-        }
-    }
-}
-
-fn compare_accounts(a: &Account, b: &Account, area: &str, report: &mut CheckReport) -> Result<()> {
-    let of_row = |x: &Account| crate::accounts::object::encode(x);
-    if of_row(a) != of_row(b) {
-        report.add(area, &name_of(a), "the account's own row differs from the log");
-    }
-    for mailbox in a.mailboxes() {
-        match b.mailbox(mailbox.header.id) {
-            Some(other) => compare_mailboxes(a, mailbox, other, area, report)?,
-            None => report.add(area, &object(a, mailbox), "the log does not have this mailbox"),
-        }
-    }
-    for mailbox in b.mailboxes() {
-        if a.mailbox(mailbox.header.id).is_none() {
-            report.add(area, &object(b, mailbox), "the log has this mailbox, the view does not");
-        }
-    }
-    Ok(())
-}
-
-fn compare_mailboxes(
-    of: &Account,
-    a: &Mailbox,
-    b: &Mailbox,
-    area: &str,
-    report: &mut CheckReport,
-) -> Result<()> {
-    if !a.header.says_the_same_as(&b.header) {
-        report.add(area, &object(of, a), "names, numbers, keywords or counters differ from the log");
-    }
-    let (uids_a, uids_b) = (a.uids()?, b.uids()?);
-    for (missing, whose) in
-        [(uids_b.difference(&uids_a), "the view"), (uids_a.difference(&uids_b), "the log")]
-    {
-        if !missing.is_empty() {
-            report.add(area, &object(of, a), &format!("UIDs {missing} are not in {whose}"));
+    /// A row that is in nobody's way now stops the next whole snapshot.
+    fn read_through_catalog(&mut self) {
+        let kinds = [RowKind::Store, RowKind::Account, RowKind::Mailbox, RowKind::Chunk, RowKind::DeliveryKeys];
+        for kind in kinds {
+            if let Err(error) = self.store.core().catalog.scan_kind(kind, &mut |_, _| Ok(())) {
+                self.add(Kind::Catalog, "catalog", &error.to_string());
+                self.evidence.catalog.get_or_insert(error.to_string());
+            }
         }
     }
-    let both = uids_a.intersect(&uids_b);
-    let differing = a
-        .rows(&both)
-        .zip(b.rows(&both))
-        .filter_map(|(x, y)| match (x, y) {
-            (Ok(x), Ok(y)) if x == y => None,
-            (Ok(x), Ok(_)) => Some(Ok(x.uid)),
-            (Err(error), _) | (_, Err(error)) => Some(Err(error)),
-        })
-        .take(MAX_ROWS_NAMED);
-    for uid in differing {
-        report.add(area, &object(of, a), &format!("UID {}: its row differs from the log", uid?));
+
+    fn account(&mut self, account: &Account, from_log: &Shadow) {
+        // Where the log has a hole, it does not tell all that readers see.
+        if from_log.is_whole(account.id) {
+            match from_log.told.registry.account(account.id) {
+                Ok(right) => self.compare(account, &right, READERS),
+                Err(_) => {
+                    let what = "the log does not know this account";
+                    self.account_is_wrong(Kind::Mailbox, account.id, &of_account(account), what);
+                }
+            }
+        }
+        self.counters(account);
+        let core = self.store.core();
+        match load(&core.catalog, &core.pager, account.id) {
+            Ok(Some(stored)) if stored.last_lsn == account.last_lsn => {
+                self.compare(&stored, account, CATALOG);
+            }
+            // Older or newer than what is compared, or not there yet: nothing to say.
+            Ok(_) => {}
+            Err(error) => {
+                let object = of_account(account);
+                self.account_is_wrong(Kind::Catalog, account.id, &object, &error.to_string());
+            }
+        }
     }
-    Ok(())
-}
 
-fn name_of(account: &Account) -> String {
-    format!("account {}", account.id)
-}
+    /// The counters in the headers against the rows, and the account's quota with them.
+    fn counters(&mut self, account: &Account) {
+        let mut used_bytes = 0;
+        for mailbox in account.mailboxes() {
+            self.report.mailboxes += 1;
+            self.report.messages += u64::from(mailbox.header.exists);
+            let what = match mailbox.recount() {
+                Ok(counted) => {
+                    used_bytes += counted.size_bytes;
+                    if counted == mailbox.header.counters() {
+                        continue;
+                    }
+                    "a recount of the rows differs".to_owned()
+                }
+                Err(error) => error.to_string(),
+            };
+            self.account_is_wrong(Kind::Counters, account.id, &of_mailbox(account, mailbox), &what);
+        }
+        if used_bytes != account.used_bytes() && !self.evidence.accounts.contains_key(&account.id) {
+            let what = format!("{} bytes are used, its rows have {used_bytes}", account.used_bytes());
+            self.account_is_wrong(Kind::Counters, account.id, &of_account(account), &what);
+        }
+    }
 
-fn object(account: &Account, mailbox: &Mailbox) -> String {
-    format!("account {}, mailbox {}", account.id, mailbox.header.id)
+    fn compare(&mut self, seen: &Account, right: &Account, sides: Sides) {
+        let Sides { kind, seen: this, right: other } = sides;
+        if object::encode(seen) != object::encode(right) {
+            let what = format!("the account's own row: {this} differs from {other}");
+            self.account_is_wrong(kind, seen.id, &of_account(seen), &what);
+        }
+        for mailbox in seen.mailboxes() {
+            let object = of_mailbox(seen, mailbox);
+            let Some(right) = right.mailbox(mailbox.header.id) else {
+                self.account_is_wrong(kind, seen.id, &object, &format!("{other} does not have it"));
+                continue;
+            };
+            if let Err(error) = self.compare_mailboxes(seen, mailbox, right, sides) {
+                self.account_is_wrong(kind, seen.id, &object, &error.to_string());
+            }
+        }
+        for mailbox in right.mailboxes().filter(|mailbox| seen.mailbox(mailbox.header.id).is_none()) {
+            let what = format!("{other} has it, {this} has not");
+            self.account_is_wrong(kind, seen.id, &of_mailbox(right, mailbox), &what);
+        }
+    }
+
+    fn compare_mailboxes(&mut self, of: &Account, a: &Mailbox, b: &Mailbox, sides: Sides) -> Result<()> {
+        let Sides { kind, seen: this, right: other } = sides;
+        let object = of_mailbox(of, a);
+        if !a.header.says_the_same_as(&b.header) {
+            let what = format!("names, numbers, keywords or counters: {this} differs from {other}");
+            self.account_is_wrong(kind, of.id, &object, &what);
+        }
+        let (uids_a, uids_b) = (a.uids()?, b.uids()?);
+        for (missing, whose) in [(uids_b.difference(&uids_a), this), (uids_a.difference(&uids_b), other)] {
+            if !missing.is_empty() {
+                self.account_is_wrong(kind, of.id, &object, &format!("UIDs {missing} are not in {whose}"));
+            }
+        }
+        let both = uids_a.intersect(&uids_b);
+        for (x, y) in a.rows(&both).zip(b.rows(&both)) {
+            let (x, y) = (x?, y?);
+            if x != y {
+                let what = format!("UID {}: its row differs from {other}", x.uid);
+                self.account_is_wrong(kind, of.id, &object, &what);
+            }
+        }
+        Ok(())
+    }
 }

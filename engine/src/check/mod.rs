@@ -1,50 +1,44 @@
-//! The consistency check: every view against the log.
+//! The consistency check: every view against the log, and the log against itself.
 //!
 //! Laws
 //! - The log is read again from the oldest transaction needed; what comes of it is compared with what
 //!   readers see now. Nothing is changed.
 //! - Works beside a busy store: both sides are taken as of one group, and only checkpoints, snapshots and
 //!   compaction wait meanwhile.
+//! - What cannot be read is a finding, and the check goes on; it fails only when it is not wanted any more.
 //! - A finding says what is wrong and with what; no message's text stands in it.
 
 mod compare;
+mod deliveries;
+mod evidence;
+mod files;
+mod rows;
+mod report;
+mod segments;
 mod shadow;
+mod summaries;
 mod text;
 
+pub use evidence::Evidence;
+pub use report::{CheckReport, Finding, Kind, Severity};
+pub(crate) use shadow::{Shadow, replay as shadow};
+
+use crate::accounts::Account;
 use crate::error::Result;
+use crate::mailbox::Mailbox;
 use crate::ops::Store;
-use crate::types::Lsn;
+use crate::types::{AccountId, Lsn, SegmentId};
 use crate::work::Work;
-use serde::{Deserialize, Serialize};
 
-/// What the check looked at and what it found.
-#[derive(Debug, Clone, Default, Serialize, Deserialize)]
-pub struct CheckReport {
-    /// Everything was compared as of this group.
-    pub lsn: Lsn,
-    pub accounts: u64,
-    pub mailboxes: u64,
-    pub messages: u64,
-    /// Every byte was read and compared with checksums and digests.
-    pub deep: bool,
-    pub findings: Vec<Finding>,
-}
-
-impl CheckReport {
-    #[must_use]
-    pub fn is_clean(&self) -> bool {
-        self.findings.is_empty()
-    }
-}
-
-/// One thing that is wrong.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Finding {
-    /// Which view or part of the log: "log", "catalog", "mailbox", "counters", "message", "text".
-    pub area: String,
-    /// Whose: "account 3, mailbox 1 (INBOX)", "segment 7".
-    pub object: String,
-    pub what: String,
+/// A check under way.
+struct Check<'a, 'w> {
+    store: &'a Store,
+    deep: bool,
+    report: CheckReport,
+    evidence: Evidence,
+    /// Transactions that others name and that are not there: of which segment, and in words.
+    missing: Vec<(SegmentId, Lsn, String)>,
+    work: &'a mut Work<'w>,
 }
 
 impl Store {
@@ -55,26 +49,43 @@ impl Store {
 
     /// The same, saying how far it is.
     pub fn check_told(&self, deep: bool, work: &mut Work<'_>) -> Result<CheckReport> {
-        let mut report = CheckReport { deep, ..CheckReport::default() };
-        for damage in &self.recovery().damage {
-            report.add("log", "when it was opened", damage);
-        }
-        for id in self.core().registry.read_only() {
-            report.add("log", &format!("account {id}"), "damage hit it: it is read-only until repair");
-        }
-        compare::views(self, &mut report)?;
-        text::views(self, &mut report)?;
-        self.core().log.scan_all(deep, work, &mut |finding| {
-            let object = format!("segment {}, offset {}", finding.segment, finding.offset);
-            report.add("log", &object, &finding.what);
-        })?;
-        Ok(report)
+        self.examine(deep, work).map(|(report, _)| report)
+    }
+
+    /// The same with what repair plans from.
+    pub(crate) fn examine(&self, deep: bool, work: &mut Work<'_>) -> Result<(CheckReport, Evidence)> {
+        let report = CheckReport { deep, ..CheckReport::default() };
+        let (evidence, missing) = Default::default();
+        let mut check = Check { store: self, deep, report, evidence, missing, work };
+        check.known_damage();
+        check.files()?;
+        // Before the rows: what the log says of its messages is asked for there.
+        check.segments()?;
+        check.views()?;
+        check.texts()?;
+        check.summaries()?;
+        let Check { mut report, evidence, .. } = check;
+        report.finish();
+        Ok((report, evidence))
     }
 }
 
-impl CheckReport {
-    fn add(&mut self, area: &str, object: &str, what: &str) {
-        let (area, object, what) = (area.to_owned(), object.to_owned(), what.to_owned());
-        self.findings.push(Finding { area, object, what });
+impl Check<'_, '_> {
+    fn add(&mut self, kind: Kind, object: &str, what: &str) {
+        self.report.add(kind, object, what);
     }
+
+    /// The account is to be made again from the log.
+    fn account_is_wrong(&mut self, kind: Kind, id: AccountId, object: &str, what: &str) {
+        self.add(kind, object, what);
+        self.evidence.accounts.entry(id).or_insert_with(|| what.to_owned());
+    }
+}
+
+fn of_account(account: &Account) -> String {
+    format!("account {} ({})", account.id, account.name)
+}
+
+fn of_mailbox(account: &Account, mailbox: &Mailbox) -> String {
+    format!("{}, mailbox {} ({})", of_account(account), mailbox.header.id, mailbox.header.name)
 }

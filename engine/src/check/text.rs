@@ -6,7 +6,7 @@
 //! - Deep: every live message is read and folded again; strings drawn from some of them have to be found
 //!   where they are, and proved nowhere else.
 
-use super::CheckReport;
+use super::{Check, Kind, of_account};
 use crate::accounts::Account;
 use crate::error::{Error, Result};
 use crate::indexer::{Waiting, live, window};
@@ -14,41 +14,105 @@ use crate::ops::Store;
 use crate::sys::sim::Rng;
 use crate::text::account::{AccountText, Marks, Uncovered};
 use crate::text::index::{EmailSet, Folded, Group, Hits, Needle, SEAM, Scope};
-use crate::types::EmailId;
+use crate::types::{AccountId, EmailId};
+use crate::work::Unit;
 use std::sync::atomic::AtomicBool;
 
-/// At most this many emails of an account are named.
-const MAX_NAMED: usize = 10;
 const WINDOW_EMAILS: u32 = 4096;
 /// Messages that strings are drawn from.
 const DRAWN_FROM: u64 = 8;
 /// Characters of a string.
 const DRAWN_CHARS: u64 = 24;
 
-pub fn views(store: &Store, report: &mut CheckReport) -> Result<()> {
-    for id in store.core().registry.ids() {
-        let object = format!("account {id}");
-        let checked = (|| {
-            let text = store.indexer().inspect(id, report.deep)?;
-            let account = store.account(id)?;
-            coverage(&text, &account, &object, report)?;
-            if report.deep { contents(store, &text, &account, &object, report) } else { Ok(()) }
-        })();
-        match checked {
-            Ok(()) | Err(Error::NoSuchAccount) => {}
-            Err(error) => report.add("text", &object, &error.to_string()),
+impl Check<'_, '_> {
+    pub(super) fn texts(&mut self) -> Result<()> {
+        let ids = self.store.core().registry.ids();
+        let total = ids.len() as u64;
+        for (done, id) in (0..).zip(ids) {
+            self.work.step("comparing the text index", done, total, Unit::Objects)?;
+            match self.text_of(id) {
+                Ok(()) | Err(Error::NoSuchAccount) => {}
+                Err(Error::Interrupted) => return Err(Error::Interrupted),
+                // Rows that cannot be read are the catalog's finding.
+                Err(_) if self.evidence.accounts.contains_key(&id) => {}
+                Err(error) => self.text_is_wrong(id, &format!("account {id}"), &error.to_string()),
+            }
         }
+        Ok(())
     }
-    Ok(())
-}
 
-/// Each live email that is covered is in exactly one place.
-fn coverage(text: &AccountText, account: &Account, object: &str, report: &mut CheckReport) -> Result<()> {
-    let live: EmailSet = live(account)?.iter().filter(|email| *email < text.covered()).collect();
-    for (email, places) in text.held_wrongly(&live).into_iter().take(MAX_NAMED) {
-        report.add("text", object, &format!("email {email} is in {places} places of the index"));
+    fn text_is_wrong(&mut self, id: AccountId, object: &str, what: &str) {
+        self.add(Kind::Text, object, what);
+        self.evidence.text.entry(id).or_insert_with(|| what.to_owned());
     }
-    Ok(())
+
+    fn text_of(&mut self, id: AccountId) -> Result<()> {
+        let text = self.store.indexer().inspect(id, self.deep)?;
+        let account = self.store.account(id)?;
+        self.coverage(&text, &account)?;
+        if self.deep { self.contents(&text, &account) } else { Ok(()) }
+    }
+
+    /// Each live email that is covered is in exactly one place.
+    fn coverage(&mut self, text: &AccountText, account: &Account) -> Result<()> {
+        let live: EmailSet = live(account)?.iter().filter(|email| *email < text.covered()).collect();
+        for (email, places) in text.held_wrongly(&live) {
+            let what = format!("email {email} is in {places} places of the index");
+            self.text_is_wrong(account.id, &of_account(account), &what);
+        }
+        Ok(())
+    }
+
+    fn contents(&mut self, text: &AccountText, account: &Account) -> Result<()> {
+        let held = text.known().len();
+        if held == 0 {
+            return Ok(());
+        }
+        let mut rng = Rng::new(account.last_lsn.0 ^ u64::from(account.id.0).rotate_left(32));
+        let mut drawn = Vec::new();
+        self.each_message(text, account, &mut |folded| {
+            // About so many, whatever comes.
+            if drawn.len() < 2 * DRAWN_FROM as usize && rng.next_u64() % held <= DRAWN_FROM {
+                draw(&mut rng, &folded, text, &mut drawn);
+            }
+        })?;
+        let mut wrong = Vec::new();
+        self.each_message(text, account, &mut |folded| {
+            for Drawn { needle, scope, hits } in &drawn {
+                let matches = groups(scope).iter().any(|group| needle.matches(folded.text(*group)));
+                let (sure, maybe) = (hits.sure.contains(folded.email), hits.maybe.contains(folded.email));
+                if matches && !sure && !maybe || !matches && sure {
+                    let what = if matches { "is not found" } else { "is found where it is not" };
+                    wrong.push(format!("email {}: a string drawn for {scope:?} {what}", folded.email));
+                }
+            }
+        })?;
+        wrong.iter().for_each(|what| self.text_is_wrong(account.id, &of_account(account), what));
+        Ok(())
+    }
+
+    /// Every live message that is held, read and folded again.
+    fn each_message(
+        &mut self,
+        text: &AccountText,
+        account: &Account,
+        look: &mut dyn FnMut(Folded),
+    ) -> Result<()> {
+        let mut from = Uncovered { covered: EmailId(0), marks: Marks::new() };
+        let total = u64::from(text.covered().0);
+        while from.covered < text.covered() {
+            self.work.step("searching messages", u64::from(from.covered.0), total, Unit::Messages)?;
+            let next = window(account, &from, WINDOW_EMAILS)?;
+            for row in next.rows.iter().filter(|row| text.known().contains(row.email)) {
+                // What cannot be read is a finding of the rows.
+                if let Ok(raw) = read(self.store, row) {
+                    look(Folded::of(row.email, &raw));
+                }
+            }
+            from.covered = next.covered;
+        }
+        Ok(())
+    }
 }
 
 /// A string, where it is looked for, and what the index says of it.
@@ -56,61 +120,6 @@ struct Drawn {
     needle: Needle,
     scope: Scope,
     hits: Hits,
-}
-
-fn contents(
-    store: &Store,
-    text: &AccountText,
-    account: &Account,
-    object: &str,
-    report: &mut CheckReport,
-) -> Result<()> {
-    let held = text.known().len();
-    if held == 0 {
-        return Ok(());
-    }
-    let mut rng = Rng::new(account.last_lsn.0 ^ u64::from(account.id.0).rotate_left(32));
-    let mut drawn = Vec::new();
-    each_message(store, text, account, &mut |folded| {
-        // About so many, whatever comes.
-        if drawn.len() < 2 * DRAWN_FROM as usize && rng.next_u64() % held <= DRAWN_FROM {
-            draw(&mut rng, &folded, text, &mut drawn);
-        }
-    })?;
-    let mut wrong = 0;
-    each_message(store, text, account, &mut |folded| {
-        for Drawn { needle, scope, hits } in &drawn {
-            let matches = groups(scope).iter().any(|group| needle.matches(folded.text(*group)));
-            let (sure, maybe) = (hits.sure.contains(folded.email), hits.maybe.contains(folded.email));
-            if (matches && !sure && !maybe || !matches && sure) && wrong < MAX_NAMED {
-                wrong += 1;
-                let what = if matches { "is not found" } else { "is found where it is not" };
-                let email = folded.email;
-                report.add("text", object, &format!("email {email}: a string drawn for {scope:?} {what}"));
-            }
-        }
-    })
-}
-
-/// Every live message that is held, read and folded again.
-fn each_message(
-    store: &Store,
-    text: &AccountText,
-    account: &Account,
-    look: &mut dyn FnMut(Folded),
-) -> Result<()> {
-    let mut from = Uncovered { covered: EmailId(0), marks: Marks::new() };
-    while from.covered < text.covered() {
-        let next = window(account, &from, WINDOW_EMAILS)?;
-        for row in next.rows.iter().filter(|row| text.known().contains(row.email)) {
-            // What cannot be read is a finding of the log's own check.
-            if let Ok(raw) = read(store, row) {
-                look(Folded::of(row.email, &raw));
-            }
-        }
-        from.covered = next.covered;
-    }
-    Ok(())
 }
 
 fn read(store: &Store, row: &Waiting) -> Result<Vec<u8>> {

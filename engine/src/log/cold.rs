@@ -9,19 +9,23 @@
 //! - A log segment goes only when its transactions are dead. Dropped segments are out of the manifest first and stay
 //!   readable for their grace time.
 
-use super::footer::{Builder, Footer, MessageEntry, TRAILER_BYTES};
+use super::footer::{Builder, MessageEntry, TRAILER_BYTES};
 use super::group::{GroupBuilder, padded};
 use super::locations::Location;
 use super::manifest::{Doomed, Segment, State};
 use super::message::{self, Record};
 use super::record::{MessageHead, Relocate};
+use super::rewrite;
 use super::segment::{self, HEADER_BYTES, SegmentKind};
 use super::shared::{NewSegment, Shared};
+use super::survey;
 use super::types::{Room, SegmentInfo, SegmentMessage};
 use super::writer::sealed_segment;
 use crate::error::{Error, Result};
+use crate::sys::disk::Disk;
 use crate::types::{AccountId, MessageNo, SegmentId};
 use std::collections::{HashMap, HashSet};
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -91,10 +95,17 @@ impl ColdWriter {
 fn room_for(shared: &Shared, live: &[(MessageNo, Vec<AccountId>)], replaces: &[SegmentId]) -> Result<u64> {
     let mut stored: HashMap<MessageNo, u64> = HashMap::new();
     for id in replaces {
-        stored.extend(segment_messages(shared, *id)?.into_iter().map(|m| (m.message, m.stored_bytes)));
+        // Of a damaged one not all can be listed: what lives is asked itself.
+        let listed = segment_messages(shared, *id).unwrap_or_default();
+        stored.extend(listed.into_iter().map(|m| (m.message, m.stored_bytes)));
     }
+    let asked = |message: MessageNo| {
+        let head = message::read(shared, message).ok().map(|m| m.head().clone())?;
+        Some(head.covered_len() as u64 + head.blocks_len())
+    };
     let each = |(message, accounts): &(MessageNo, Vec<AccountId>)| {
-        stored.get(message).copied().unwrap_or(0) + 160 + 14 * accounts.len() as u64
+        let stored_bytes = stored.get(message).copied().or_else(|| asked(*message)).unwrap_or(0);
+        stored_bytes + 160 + 14 * accounts.len() as u64
     };
     Ok(live.iter().map(each).sum::<u64>() + (HEADER_BYTES + TRAILER_BYTES) as u64)
 }
@@ -221,8 +232,16 @@ pub(super) fn apply_relocate(shared: &Shared, relocate: &Relocate) {
     });
 }
 
-/// Takes segments out of the manifest; their files go once the time has come.
-pub(super) fn drop_segments(shared: &Shared, ids: &[SegmentId], not_before_ms: u64) -> Result<()> {
+/// What becomes of the file of a segment that does not count any more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum End {
+    Unlinked,
+    /// Something in it is damaged: it is kept, out of the way.
+    Quarantined,
+}
+
+/// Takes segments out of the manifest; their files go once the time has come. One with damage in it is kept all the same.
+pub(super) fn drop_segments(shared: &Shared, ids: &[SegmentId], not_before_ms: u64, end: End) -> Result<()> {
     let manifest = shared.manifest.load_full();
     let dead_before = shared.dead_before.load(Ordering::Acquire);
     for id in ids {
@@ -235,10 +254,12 @@ pub(super) fn drop_segments(shared: &Shared, ids: &[SegmentId], not_before_ms: u
         };
         return Err(Error::NotPossible(format!("segment {id} cannot be dropped: {why}")));
     }
+    let suspect: HashSet<SegmentId> = ids.iter().copied().filter(|id| is_suspect(shared, *id)).collect();
     shared.update_manifest(|m| {
         for id in ids {
+            let end = if suspect.contains(id) { End::Quarantined } else { end };
             if let Some(segment) = m.segments.remove(id) {
-                m.doomed.insert(*id, Doomed { kind: segment.kind, not_before_ms });
+                m.doomed.insert(*id, Doomed { kind: segment.kind, not_before_ms, end });
             }
         }
     })?;
@@ -248,6 +269,15 @@ pub(super) fn drop_segments(shared: &Shared, ids: &[SegmentId], not_before_ms: u
     sweep(shared)
 }
 
+/// Whether damage is known in a segment: what of it was not copied may still be wanted.
+fn is_suspect(shared: &Shared, id: SegmentId) -> bool {
+    let manifest = shared.manifest.load_full();
+    let Some(segment) = manifest.segments.get(&id) else { return false };
+    let lost_its_footer = || survey::of_segment(shared, segment.kind, id).is_ok_and(|s| s.lost.is_some());
+    manifest.damage.iter().any(|d| d.segment == id)
+        || (segment.kind != SegmentKind::Body && segment.state == State::Sealed && lost_its_footer())
+}
+
 /// Unlinks dropped segments whose time has come.
 pub(super) fn sweep(shared: &Shared) -> Result<()> {
     let (manifest, now_ms) = (shared.manifest.load_full(), shared.clock.now_ms());
@@ -255,16 +285,39 @@ pub(super) fn sweep(shared: &Shared) -> Result<()> {
     if due.is_empty() {
         return Ok(());
     }
+    // Those for the quarantine are there before the manifest forgets that they are to go there.
+    for (id, doomed) in due.iter().filter(|(_, d)| d.end == End::Quarantined) {
+        forget_messages(shared, **id, doomed.kind);
+        shared.files.forget(**id);
+        quarantine_segment(&*shared.disk, &shared.dir, doomed.kind, **id)?;
+    }
     shared.update_manifest(|m| m.doomed.retain(|_, d| d.not_before_ms > now_ms))?;
-    for (id, doomed) in due {
-        forget_messages(shared, *id, doomed.kind);
-        shared.files.forget(*id);
-        let path = segment::path(&shared.dir, doomed.kind, *id);
+    for (id, doomed) in due.iter().filter(|(_, d)| d.end == End::Unlinked) {
+        forget_messages(shared, **id, doomed.kind);
+        shared.files.forget(**id);
+        let path = segment::path(&shared.dir, doomed.kind, **id);
         if let Err(e) = shared.disk.remove_file(&path) {
             tracing::warn!(segment = id.0, error = %e, "a dropped segment cannot be removed");
         }
     }
     Ok(())
+}
+
+/// Moves a segment's file into the quarantine. Done again after an interruption it finds nothing to do.
+pub(super) fn quarantine_segment(
+    disk: &dyn Disk,
+    dir: &Path,
+    kind: SegmentKind,
+    id: SegmentId,
+) -> Result<()> {
+    let (from, to) = (segment::path(dir, kind, id), rewrite::quarantine_whole(dir, id));
+    let io = |e| Error::io(format!("moving {} into the quarantine", from.display()), e);
+    if !disk.exists(&from) {
+        return Ok(());
+    }
+    disk.rename(&from, &to).map_err(io)?;
+    disk.sync_dir(&dir.join("quarantine")).map_err(io)?;
+    disk.sync_dir(&dir.join(kind.folder())).map_err(io)
 }
 
 /// The messages that would still be read from a segment that goes have no place any more.
@@ -281,8 +334,8 @@ fn forget_messages(shared: &Shared, id: SegmentId, kind: SegmentKind) {
         shared.bodies.forget(id);
         return;
     }
-    let footer = shared.files.get(kind, id).and_then(|f| Footer::read(&*f, shared.store_id, id));
-    for entry in footer.iter().flat_map(|f| &f.messages) {
+    let survey = survey::of_segment(shared, kind, id);
+    for entry in survey.iter().flat_map(|s| &s.footer.messages) {
         shared.locations.clear(entry.message, Location { segment: id, offset: entry.offset });
     }
 }
@@ -316,7 +369,7 @@ pub(super) fn segment_messages(shared: &Shared, id: SegmentId) -> Result<Vec<Seg
     if segment.state == State::Open {
         return Err(Error::NotPossible(format!("segment {id} is being written")));
     }
-    let footer = Footer::read(&*shared.files.get(segment.kind, id)?, shared.store_id, id)?;
+    let footer = survey::of_segment(shared, segment.kind, id)?.footer;
     let resident = |e: &MessageEntry| {
         shared.locations.get(e.message) == Some(Location { segment: id, offset: e.offset })
     };

@@ -135,11 +135,20 @@ fn may_have_moved(e: &Error) -> bool {
     }
 }
 
+/// It has no place: it never was there, has died, or is known to be lost.
+fn nowhere(shared: &Shared, message: MessageNo) -> Error {
+    let manifest = shared.manifest.load();
+    match manifest.damage.iter().find(|d| d.messages.contains(&message)) {
+        Some(damage) => Error::Damaged { message, what: damage.what.clone() },
+        None => Error::NoSuchMessage,
+    }
+}
+
 /// Opens a message, following it when compaction moves it meanwhile.
 pub(super) fn read(shared: &Shared, message: MessageNo) -> Result<StoredMessage> {
     let mut outcome = Err(Error::NoSuchMessage);
     for _ in 0..TRIES {
-        let at = shared.locations.get(message).ok_or(Error::NoSuchMessage)?;
+        let Some(at) = shared.locations.get(message) else { return Err(nowhere(shared, message)) };
         outcome = match record_at(shared, message, at) {
             Ok(Record::Message(m)) => Ok(m),
             Ok(Record::Body(body)) => open_body(shared, &body),
@@ -253,5 +262,14 @@ pub(super) fn segment_of(shared: &Shared, message: MessageNo) -> Option<SegmentI
     match record_at(shared, message, at) {
         Ok(Record::Body(body)) => Some(body.segment),
         _ => Some(at.segment),
+    }
+}
+
+/// The segments that reading the message needs.
+pub(super) fn places_of(shared: &Shared, message: MessageNo) -> Vec<SegmentId> {
+    let Some(at) = shared.locations.get(message) else { return Vec::new() };
+    match record_at(shared, message, at) {
+        Ok(Record::Body(body)) => vec![at.segment, body.segment],
+        _ => vec![at.segment],
     }
 }

@@ -21,14 +21,17 @@ mod message;
 mod open;
 mod record;
 mod recover;
+mod remains;
 mod replay;
 mod reserve;
 mod rewrite;
 pub mod run;
+mod salvage;
 mod scan;
 mod segment;
 mod shared;
 mod stager;
+mod survey;
 mod types;
 mod walk;
 mod writer;
@@ -47,9 +50,11 @@ use crate::sys::clock::Clock;
 use crate::sys::disk::Disk;
 use crate::types::{AccountId, Lsn, MessageNo, SegmentId};
 use crate::work::Work;
+use cold::End;
 use parking_lot::Mutex;
 use shared::Shared;
-use std::path::Path;
+use std::ops::RangeInclusive;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -143,6 +148,18 @@ impl Log {
         message::segment_of(&self.shared, message)
     }
 
+    /// The segments that reading the message needs: its record's, and its body's when it has one.
+    #[must_use]
+    pub fn places_of(&self, message: MessageNo) -> Vec<SegmentId> {
+        message::places_of(&self.shared, message)
+    }
+
+    /// Where the message's record lies; nothing is read for it.
+    #[must_use]
+    pub fn record_segment(&self, message: MessageNo) -> Option<SegmentId> {
+        self.shared.locations.get(message).map(|at| at.segment)
+    }
+
     /// The segments that count, oldest first.
     #[must_use]
     pub fn segments(&self) -> Vec<SegmentInfo> {
@@ -167,7 +184,29 @@ impl Log {
     /// Gives segments up (or a cold one that was never relocated to): out of the manifest at once, unlinked when the
     /// time has come.
     pub fn drop_segments(&self, ids: &[SegmentId], not_before_ms: u64) -> Result<()> {
-        cold::drop_segments(&self.shared, ids, not_before_ms)
+        cold::drop_segments(&self.shared, ids, not_before_ms, End::Unlinked)
+    }
+
+    /// The same for segments with damage in them: their files go to `quarantine/`, never away. Log segments too go only
+    /// when their transactions are dead.
+    pub fn retire_segments(&self, ids: &[SegmentId], not_before_ms: u64) -> Result<()> {
+        cold::drop_segments(&self.shared, ids, not_before_ms, End::Quarantined)
+    }
+
+    /// The intact messages of the groups that a hole hit. Which of them a row still names, the log does not know.
+    pub fn strays(&self, hole: &Damage) -> Result<Vec<Stray>> {
+        remains::strays(&self.shared, hole)
+    }
+
+    /// What can be proved of a message, damaged or not. `NoSuchMessage`: nothing says where it lies.
+    pub fn remains(&self, message: MessageNo) -> Result<Remains> {
+        remains::remains(&self.shared, message)
+    }
+
+    /// Copies what is stored of a message, whatever it is, to `quarantine/message-NUMBER.bytes`, durably. Done again it
+    /// gives the same file.
+    pub fn quarantine_message(&self, message: MessageNo, reason: &str) -> Result<PathBuf> {
+        remains::quarantine_message(&self.shared, message, reason)
     }
 
     /// Unlinks dropped segments whose time has come.
@@ -233,6 +272,28 @@ impl Log {
     /// Repair has dealt with all known damage.
     pub fn clear_damage(&self) -> Result<()> {
         self.shared.update_manifest(|m| m.damage.clear())
+    }
+
+    /// Takes damage off the list: entries of `segment` (of all when there is none) of which all lies in `lsns`. Messages
+    /// alone are in every range that begins with 0.
+    pub fn clear_damage_of(&self, segment: Option<SegmentId>, lsns: RangeInclusive<Lsn>) -> Result<()> {
+        let is_meant = |d: &Damage| {
+            segment.is_none_or(|s| s == d.segment)
+                && lsns.contains(&d.first_lsn)
+                && lsns.contains(&d.last_lsn)
+        };
+        self.shared.update_manifest(|m| m.damage.retain(|d| !is_meant(d)))
+    }
+
+    /// Reads one segment and reports what does not fit; deep, with every digest. A segment that is gone has nothing wrong.
+    pub fn verify_segment(
+        &self,
+        id: SegmentId,
+        deep: bool,
+        work: &mut Work<'_>,
+        found: &mut dyn FnMut(Finding),
+    ) -> Result<ScanTotals> {
+        scan::verify_segment(&self.shared, id, deep, work, found)
     }
 
     /// Reads everything and reports what does not fit; deep, with every digest.

@@ -7,7 +7,8 @@
 //! - Opening twice gives the same log.
 
 use super::bodies::Bodies;
-use super::footer::{Builder, Footer, GroupEntry, MessageEntry};
+use super::cold::{self, End};
+use super::footer::{Footer, GroupEntry, MessageEntry};
 use super::locations::{Location, Locations};
 use super::manifest::{self, Manifest, Segment, State};
 use super::recover::{self, Judged};
@@ -15,13 +16,14 @@ use super::reserve::Reserve;
 use super::rewrite;
 use super::segment::{self, Files, HEADER_BYTES, Header, SegmentKind};
 use super::shared::{NewSegmentPlace, Shared, create_segment};
+use super::survey::survey;
 use super::types::{Damage, LogOptions, OpenReport, Room};
-use super::walk::{self, Depth, Expect, Item, Reader, Step};
+use super::walk::{self, Expect, Item, Reader};
 use super::writer::{LogWriter, OpenSegment};
 use crate::error::{Error, Result};
 use crate::sys::clock::Clock;
 use crate::sys::disk::{Disk, File};
-use crate::types::{Lsn, MessageNo, SegmentId};
+use crate::types::{Lsn, SegmentId};
 use arc_swap::ArcSwap;
 use parking_lot::Mutex;
 use std::collections::{HashMap, HashSet};
@@ -51,6 +53,8 @@ struct Opening {
     superseded: Vec<(SegmentKind, SegmentId, bool)>,
     /// Some footer was unreadable: what looks unnamed may not be.
     blind: bool,
+    /// Something is lost of what was being written: perhaps a Relocate.
+    hurt: bool,
 }
 
 pub(super) fn open(
@@ -89,6 +93,7 @@ pub(super) fn open(
         relocated: HashSet::new(),
         superseded: Vec::new(),
         blind: false,
+        hurt: false,
     };
     opening.remove_leftovers()?;
     opening.recover()?;
@@ -154,6 +159,11 @@ impl Opening {
     /// Files that no manifest names: steps that were interrupted, and dropped segments whose grace is over with
     /// the process that gave it.
     fn remove_leftovers(&mut self) -> Result<()> {
+        for (id, doomed) in &self.manifest.doomed {
+            if doomed.end == End::Quarantined {
+                cold::quarantine_segment(&*self.disk, &self.dir, doomed.kind, *id)?;
+            }
+        }
         for kind in KINDS {
             let folder = self.dir.join(kind.folder());
             let counts: HashSet<String> =
@@ -194,7 +204,8 @@ impl Opening {
             highest_seen = highest_seen.max(judged.highest_seen);
         }
         for (id, segment) in ids.iter().filter(|(_, s)| s.kind == SegmentKind::Cold) {
-            if segment.state == State::Pending && !self.relocated.contains(id) {
+            // Its messages are copies that were proved: they may count though nothing says so any more.
+            if segment.state == State::Pending && !self.relocated.contains(id) && !self.hurt {
                 self.manifest.segments.remove(id);
                 self.superseded.push((SegmentKind::Cold, *id, false));
                 continue;
@@ -226,20 +237,17 @@ impl Opening {
 
     /// Takes over what a sealed log or cold segment holds, as its footer tells, or its content when the footer is lost.
     fn load_sealed(&mut self, id: SegmentId, segment: &Segment) -> Result<()> {
-        let read = self.files.get(segment.kind, id).and_then(|file| {
-            Footer::read(&*file, self.manifest.store_id, id).or_else(|e| match e {
-                Error::Io { context, source } if source.kind() != std::io::ErrorKind::UnexpectedEof => {
-                    Err(Error::Io { context, source })
-                }
-                why => {
+        let expect = self.expect(id);
+        let read = self.files.get(segment.kind, id).and_then(|file| survey(file, segment.kind, expect));
+        let footer = match read {
+            Ok(survey) => {
+                if let Some(why) = survey.lost {
                     tracing::warn!(segment = id.0, error = %why, "a footer is unreadable; the segment is read instead");
                     self.blind = true;
-                    scan_sealed(file, segment, self.expect(id))
                 }
-            })
-        });
-        let footer = match read {
-            Ok(footer) => footer,
+                survey.footer
+            }
+            // The file is not there, or the disk does not give it.
             Err(e) => {
                 self.blind = true;
                 self.add_damage(Damage {
@@ -248,6 +256,7 @@ impl Opening {
                     last_lsn: segment.last_lsn,
                     accounts: Vec::new(),
                     messages: Vec::new(),
+                    spared: Vec::new(),
                     what: e.to_string(),
                 });
                 return Ok(());
@@ -304,7 +313,8 @@ impl Opening {
         for damage in &judged.damage {
             self.add_damage(damage.clone());
         }
-        for item in judged.groups.iter().flat_map(|g| &g.items) {
+        self.hurt |= judged.hurt;
+        for item in judged.groups.iter().flat_map(|b| &b.group.items) {
             if let Item::Relocate(relocate) = item {
                 self.relocated.insert(relocate.cold);
             }
@@ -333,6 +343,7 @@ impl Opening {
         for damage in &judged.damage {
             self.add_damage(damage.clone());
         }
+        self.hurt |= judged.hurt;
         self.manifest.segments.remove(&id);
         Ok(judged)
     }
@@ -393,6 +404,7 @@ impl Opening {
         let m = &mut self.manifest;
         let prev_lsn = self.report.last_lsn;
         m.segments.insert(fresh.id, Segment { prev_lsn, ..Segment::open(SegmentKind::Log) });
+        m.version += 1;
         m.clean = false;
         m.boot_id = self.clock.boot_id();
         m.durable_lsn = m.durable_lsn.max(prev_lsn);
@@ -447,36 +459,4 @@ impl Opening {
             }
         }
     }
-}
-
-/// The footer of a sealed segment that lost it, from the content.
-fn scan_sealed(file: Arc<dyn File>, segment: &Segment, expect: Expect) -> Result<Footer> {
-    let len = file.len_bytes().map_err(|e| Error::io("reading a segment", e))?;
-    let mut reader = Reader::new(file, len);
-    let mut builder = Builder::default();
-    let (mut groups, mut messages): (Vec<GroupEntry>, Vec<MessageEntry>) = Default::default();
-    if segment.kind == SegmentKind::Cold {
-        messages.extend(walk::cold_records(&mut reader, len).iter().filter_map(walk::message_entry));
-    } else {
-        let mut at = HEADER_BYTES as u64;
-        loop {
-            match walk::step(&mut reader, expect, at, Depth::Records)? {
-                Step::End => break,
-                Step::Whole(group) => {
-                    builder.add_group(&group.group_entry(), group.header.prev_lsn, group.header.time_ms);
-                    groups.push(group.group_entry());
-                    messages.extend(group.message_entries());
-                    at += group.header.whole_len();
-                }
-                Step::Broken { .. } => match walk::next_header(&mut reader, expect, at + 1)? {
-                    Some(next) => at = next,
-                    None => break,
-                },
-            }
-        }
-    }
-    messages.iter().for_each(|m| builder.add_message(m));
-    // No message was ever found twice in one segment; a number of 0 is a body that waits for its own.
-    messages.retain(|m| m.message != MessageNo(0));
-    Ok(Footer { totals: builder.totals(), content_end: len, groups, messages })
 }

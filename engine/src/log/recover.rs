@@ -5,9 +5,11 @@
 //!   bad at or below it is damage: reported, stepped over. The first one that is bad above it ends the log: it was not
 //!   acknowledged, and nothing after it is believed, however whole it looks.
 //! - A group is bad when any byte of it is: header, record or block. A proven group of which only blocks are bad stays, with its
-//!   messages reported.
+//!   messages reported; of one whose header or records are bad stays what is intact of it.
 //! - Nothing is thrown away: what is cut or damaged is handed over as ranges for the quarantine.
 
+use super::group::Header;
+use super::salvage::{Around, Before, Elimination, Rest, salvage};
 use super::segment::HEADER_BYTES;
 use super::types::Damage;
 use super::walk::{self, Depth, Expect, Group, Reader, Step};
@@ -18,8 +20,10 @@ use std::ops::Range;
 /// What a segment that was being written still holds.
 pub(super) struct Judged {
     /// Believed, in order.
-    pub(super) groups: Vec<Group>,
+    pub(super) groups: Vec<Believed>,
     pub(super) damage: Vec<Damage>,
+    /// Some proven bytes could not be understood: what was said there is not known.
+    pub(super) hurt: bool,
     /// Bytes after the last believed group that were never acknowledged.
     pub(super) cut: Option<Range<u64>>,
     /// Damaged and cut bytes.
@@ -30,8 +34,16 @@ pub(super) struct Judged {
     pub(super) highest_seen: Lsn,
 }
 
+/// A group that counts.
+pub(super) struct Believed {
+    pub(super) group: Group,
+    /// Of one that is not whole: where the records are that it still has.
+    pub(super) pieces: Option<Vec<Range<u64>>>,
+}
+
 struct Candidate {
     at: Range<u64>,
+    header: Option<Header>,
     /// `None` = bad.
     group: Option<Group>,
     why: String,
@@ -64,13 +76,13 @@ fn find(reader: &mut Reader, expect: Expect, proof: Lsn) -> Result<Found> {
                 None => {
                     let end = walk::content_end(reader, at)?;
                     if end > at {
-                        found.candidates.push(Candidate { at: at..end, group: None, why });
+                        found.candidates.push(Candidate { at: at..end, header: None, group: None, why });
                     }
                     return Ok(found);
                 }
             },
         };
-        found.candidates.push(Candidate { at: at..end, group, why });
+        found.candidates.push(Candidate { at: at..end, header, group, why });
         at = end;
     }
 }
@@ -79,59 +91,150 @@ fn find(reader: &mut Reader, expect: Expect, proof: Lsn) -> Result<Found> {
 /// manifest knows to have been durable.
 pub(super) fn judge(reader: &mut Reader, expect: Expect, before: Lsn, proof: Lsn) -> Result<Judged> {
     let found = find(reader, expect, proof)?;
-    let proof = found.proof;
-    let mut out = Judged {
+    let judged = Judged {
         groups: Vec::new(),
         damage: Vec::new(),
+        hurt: false,
         cut: None,
         quarantine: Vec::new(),
         last_lsn: before,
-        highest_seen: found.highest_seen.max(proof),
+        highest_seen: found.highest_seen.max(found.proof),
     };
-    let hole = |first: Lsn, last: Lsn, what: &str| Damage {
-        segment: expect.segment,
-        first_lsn: first,
-        last_lsn: last,
-        accounts: Vec::new(),
-        messages: Vec::new(),
-        what: what.to_owned(),
-    };
-    let content_end = found.candidates.last().map_or(0, |c| c.at.end);
-    let mut hurt = String::new();
-    for candidate in found.candidates {
-        let cut_here = candidate.at.start;
-        let proven = out.last_lsn < proof;
-        match candidate.group {
-            Some(group) if believable(&group, out.last_lsn, proof) => {
-                let header = group.header;
-                if header.prev_lsn > out.last_lsn {
-                    let what = if hurt.is_empty() { "groups are missing" } else { hurt.as_str() };
-                    out.damage.push(hole(out.last_lsn.next(), header.prev_lsn, what));
+    let before = Before { lsn: before, is_next_to: true, ..Before::default() };
+    let mut judge =
+        Judge { expect, proof: found.proof, before, out: judged, open: Vec::new(), why: String::new() };
+    judge.all(reader, found.candidates)?;
+    Ok(judge.out)
+}
+
+struct Judge {
+    expect: Expect,
+    proof: Lsn,
+    /// The group before.
+    before: Before,
+    out: Judged,
+    /// Holes of which it is not known yet whom they hit, by their place in the list.
+    open: Vec<(usize, Elimination)>,
+    /// What was wrong with the bytes stepped over last.
+    why: String,
+}
+
+impl Judge {
+    fn all(&mut self, reader: &mut Reader, candidates: Vec<Candidate>) -> Result<()> {
+        let content_end = candidates.last().map_or(0, |c| c.at.end);
+        for candidate in candidates {
+            let cut_here = candidate.at.start;
+            let is_proven = self.out.last_lsn < self.proof;
+            match candidate.group {
+                Some(group) if believable(&group, self.out.last_lsn, self.proof) => self.take(group),
+                None if is_proven => self.take_rest(reader, candidate)?,
+                _ => {
+                    self.out.cut = Some(cut_here..content_end);
+                    self.out.quarantine.push(cut_here..content_end);
+                    break;
                 }
-                hurt.clear();
-                if !group.bad_messages.is_empty() {
-                    out.damage.push(lost_messages(expect, &group, &group.bad_messages));
-                }
-                out.last_lsn = header.lsn;
-                out.groups.push(group);
-            }
-            None if proven => {
-                hurt = candidate.why;
-                out.quarantine.push(candidate.at);
-            }
-            _ => {
-                out.cut = Some(cut_here..content_end);
-                out.quarantine.push(cut_here..content_end);
-                break;
             }
         }
+        if self.out.last_lsn < self.proof {
+            let what =
+                if self.why.is_empty() { "groups are missing at the end of the log" } else { &self.why };
+            self.hole(self.proof, what.to_owned());
+            self.out.last_lsn = self.proof;
+        }
+        for (i, whom) in &self.open {
+            self.out.damage.get_mut(*i).map(|damage| whom.settle(damage)).unwrap_or_default();
+        }
+        Ok(())
     }
-    if out.last_lsn < proof {
-        let what = if hurt.is_empty() { "groups are missing at the end of the log" } else { hurt.as_str() };
-        out.damage.push(hole(out.last_lsn.next(), proof, what));
-        out.last_lsn = proof;
+
+    fn take(&mut self, group: Group) {
+        self.up_to(group.header.prev_lsn);
+        if !group.bad_messages.is_empty() {
+            self.out.damage.push(lost_messages(self.expect, &group, &group.bad_messages));
+        }
+        self.believe(Believed { group, pieces: None });
     }
-    Ok(out)
+
+    /// Everything after the last group up to this LSN is missing.
+    fn up_to(&mut self, prev_lsn: Lsn) {
+        if prev_lsn > self.out.last_lsn {
+            let what = if self.why.is_empty() { "groups are missing" } else { &self.why };
+            self.hole(prev_lsn, what.to_owned());
+        }
+        self.why.clear();
+    }
+
+    fn hole(&mut self, to: Lsn, what: String) {
+        let first_lsn = self.out.last_lsn.next();
+        self.out.hurt = true;
+        self.open.push((self.out.damage.len(), Elimination::new(first_lsn..=to, None)));
+        let segment = self.expect.segment;
+        self.out.damage.push(Damage { segment, first_lsn, last_lsn: to, what, ..Damage::default() });
+    }
+
+    fn believe(&mut self, believed: Believed) {
+        let group = &believed.group;
+        self.open.iter_mut().for_each(|(_, whom)| whom.later(group));
+        self.before = Before::of(&group.header);
+        self.out.last_lsn = group.header.lsn;
+        self.out.groups.push(believed);
+    }
+
+    /// What is intact of proven bytes that are not.
+    fn take_rest(&mut self, reader: &mut Reader, candidate: Candidate) -> Result<()> {
+        self.out.quarantine.push(candidate.at.clone());
+        let (mut at, limit) = (candidate.at.start, candidate.at.end);
+        let mut header = candidate.header;
+        while at < limit {
+            let around = Around { before: self.before, footer: None, depth: Depth::Blocks };
+            let rest = salvage(reader, self.expect, at, header.take(), limit, around)?;
+            let Some(rest) = rest.filter(|rest| self.may_follow(&rest.group.header)) else { break };
+            at = rest.end;
+            self.take_salvaged(rest, &candidate.why);
+        }
+        if at < limit {
+            self.why = candidate.why;
+        }
+        Ok(())
+    }
+
+    fn may_follow(&self, header: &Header) -> bool {
+        let last = self.out.last_lsn;
+        header.lsn > last
+            && header.lsn <= self.proof
+            && header.prev_lsn >= last
+            && header.prev_lsn < header.lsn
+    }
+
+    fn take_salvaged(&mut self, rest: Rest, why: &str) {
+        let lsn = rest.group.header.lsn;
+        self.up_to(rest.group.header.prev_lsn);
+        let whom = Elimination::new(lsn..=lsn, Some(&rest));
+        match rest.lost.damage(self.expect, lsn, why) {
+            Some(damage) => {
+                self.out.hurt = true;
+                if damage.is_hole() {
+                    self.open.push((self.out.damage.len(), whom));
+                }
+                self.out.damage.push(damage);
+            }
+            None => tracing::warn!(lsn = lsn.0, why, "a group is damaged, and nothing of it is lost"),
+        }
+        let Rest { group, pieces, .. } = rest;
+        if !group.bad_messages.is_empty() {
+            self.out.damage.push(lost_messages(self.expect, &group, &group.bad_messages));
+        }
+        // It does not stand before itself.
+        self.before = Before::of(&group.header);
+        self.out.last_lsn = lsn;
+        let believed = Believed { group, pieces: Some(pieces) };
+        let others = |(i, _): &&mut (usize, Elimination)| {
+            self.out.damage.get(*i).is_some_and(|damage| damage.last_lsn != lsn)
+        };
+        let group = &believed.group;
+        self.open.iter_mut().filter(others).for_each(|(_, whom)| whom.later(group));
+        self.out.groups.push(believed);
+    }
 }
 
 /// Whether a group that is intact in itself may follow `last`.
@@ -154,6 +257,7 @@ fn lost_messages(expect: Expect, group: &Group, messages: &[MessageNo]) -> Damag
         last_lsn: Lsn(0),
         accounts,
         messages: messages.to_vec(),
+        spared: Vec::new(),
         what: "the checksum of a block does not match".to_owned(),
     }
 }

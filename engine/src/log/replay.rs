@@ -1,14 +1,15 @@
 //! Reading the transactions back, in order.
 //!
 //! Laws
-//! - A transaction is given out only when its whole group is intact; groups in the order of their LSNs.
+//! - Transactions are given out in the order of their groups' LSNs; of a group that is damaged, those that are intact.
 //! - Memory is bounded by a read buffer and the transactions of one group.
 //! - A hole is reported with the LSNs that are missing and the accounts and messages it hit, as the footer names them. Without a
-//!   footer that reaches over all of it, the accounts are unknown: naming some would call the others unhurt. Reading goes
-//!   on after it.
+//!   footer that reaches over all of it, the accounts are unknown but for those that later transactions of the segment
+//!   clear: naming some would call the others unhurt. Reading goes on after it.
 
 use super::footer::Footer;
 use super::manifest::{Segment, State};
+use super::salvage::{Around, Before, Elimination, Rest, salvage};
 use super::segment::{HEADER_BYTES, SegmentKind};
 use super::shared::Shared;
 use super::types::{Damage, TxnRecord};
@@ -25,6 +26,8 @@ struct Replay<'a, 'b> {
     /// Groups up to this LSN are wanted by nobody, or were given out.
     last: Lsn,
     holes: Vec<Damage>,
+    /// Holes of this segment of which it is not known whom they hit, by their place in the list.
+    open: Vec<(usize, Elimination)>,
     on_txn: &'a mut OnTxn<'b>,
 }
 
@@ -43,8 +46,11 @@ pub(super) fn first_lsn_held(shared: &Shared) -> Lsn {
     if let Some((_, segment)) = open {
         first = first.min(segment.prev_lsn.next());
     }
-    let known_hole = |from: Lsn, to: Lsn| {
-        manifest.damage.iter().any(|d| d.first_lsn <= from && d.last_lsn >= to && d.first_lsn.0 != 0)
+    // Several entries may reach over it together.
+    let known_hole = |first_lsn: Lsn, last_lsn: Lsn| {
+        let missing = Damage { first_lsn, last_lsn, accounts: vec![AccountId(0)], ..Damage::default() };
+        let whoevers = |d: &Damage| Damage { accounts: Vec::new(), spared: Vec::new(), ..d.clone() };
+        missing.is_hole_known_by(&manifest.damage.iter().map(whoevers).collect::<Vec<_>>())
     };
     for (_, segment) in manifest.of(SegmentKind::Log).rev().filter(|(_, s)| s.last_lsn.0 != 0) {
         let (end, prev) = (segment.last_lsn.next(), Lsn(first.0.saturating_sub(1)));
@@ -58,7 +64,7 @@ pub(super) fn first_lsn_held(shared: &Shared) -> Lsn {
 
 /// Gives out every transaction with an LSN above `after`. Returns what could not be read.
 pub(super) fn replay(shared: &Shared, after: Lsn, on_txn: &mut OnTxn<'_>) -> Result<Vec<Damage>> {
-    let mut replay = Replay { shared, last: after, holes: Vec::new(), on_txn };
+    let mut replay = Replay { shared, last: after, holes: Vec::new(), open: Vec::new(), on_txn };
     for (id, segment) in log_segments(shared) {
         if segment.state == State::Open || segment.last_lsn > after {
             replay.segment(id, &segment)?;
@@ -84,45 +90,99 @@ impl Replay<'_, '_> {
         let end = match (&footer, segment.state) {
             (Some(footer), _) => footer.content_end,
             (None, State::Open) => self.shared.open_end.lock().get(&id).copied().unwrap_or(0),
-            (None, _) => segment.bytes,
+            // A file that was cut is shorter than it was sealed.
+            (None, _) => file.len_bytes().map_or(0, |len| len.min(segment.bytes)),
         };
         let expect = Expect { store_id: self.shared.store_id, segment: id };
         let mut reader = Reader::new(file, end);
-        let mut at = HEADER_BYTES as u64;
-        let mut why = String::new();
-        while at < end {
-            if let Some(header) = walk::peek(&mut reader, expect, at).filter(|h| h.lsn <= self.last) {
-                at += header.whole_len();
-                continue;
-            }
-            match walk::step(&mut reader, expect, at, Depth::Records)? {
-                Step::End => break,
-                Step::Whole(group) => {
-                    at += group.header.whole_len();
-                    self.group(id, *group, footer.as_ref(), &mut why)?;
-                }
-                Step::Broken { why: broken, .. } => {
-                    why = broken.to_string();
-                    let next =
-                        footer.as_ref().and_then(|f| f.groups.iter().find(|g| u64::from(g.offset) > at));
-                    at = match next {
-                        Some(group) => u64::from(group.offset),
-                        None if footer.is_some() => end,
-                        None => walk::next_header(&mut reader, expect, at + 1)?.unwrap_or(end),
-                    };
-                }
-            }
-        }
+        let before = Before { lsn: segment.prev_lsn, is_next_to: true, ..Before::default() };
+        let why = self.groups(&mut reader, expect, footer.as_ref(), before)?;
         if segment.state == State::Sealed && self.last < segment.last_lsn {
             self.hole(id, segment.last_lsn, footer.as_ref(), &why);
         }
+        for (i, whom) in self.open.drain(..) {
+            self.holes.get_mut(i).map(|hole| whom.settle(hole)).unwrap_or_default();
+        }
         Ok(())
+    }
+
+    /// Gives out what a segment holds. Returns what was wrong with its last bytes, if that was not told.
+    fn groups(
+        &mut self,
+        reader: &mut Reader,
+        expect: Expect,
+        footer: Option<&Footer>,
+        mut before: Before,
+    ) -> Result<String> {
+        let (mut at, end) = (HEADER_BYTES as u64, reader.end());
+        let mut why = String::new();
+        while at < end {
+            if let Some(header) = walk::peek(reader, expect, at).filter(|h| h.lsn <= self.last) {
+                at += header.whole_len();
+                before = Before::of(&header);
+                continue;
+            }
+            let (header, broken) = match walk::step(reader, expect, at, Depth::Records)? {
+                Step::End => break,
+                Step::Whole(group) => {
+                    at += group.header.whole_len();
+                    before = Before::of(&group.header);
+                    self.group(expect.segment, &group, footer, &mut why)?;
+                    continue;
+                }
+                Step::Broken { header, why } => (header, why.to_string()),
+            };
+            // Where the bytes end that may be this group's.
+            let next = match footer {
+                Some(footer) => {
+                    footer.groups.iter().map(|g| u64::from(g.offset)).find(|o| *o > at).unwrap_or(end)
+                }
+                None => walk::next_header(reader, expect, at + 1)?.unwrap_or(end),
+            };
+            let around = Around { before, footer, depth: Depth::Records };
+            let rest = salvage(reader, expect, at, header, next, around)?;
+            match rest.filter(|rest| rest.group.header.lsn > before.lsn) {
+                Some(rest) => {
+                    at = rest.end;
+                    before = Before::of(&rest.group.header);
+                    self.salvaged(expect, rest, footer, &broken)?;
+                    why.clear();
+                }
+                None => {
+                    at = next;
+                    why = broken;
+                    before.is_next_to = false;
+                }
+            }
+        }
+        Ok(why)
+    }
+
+    /// What is left of a group.
+    fn salvaged(&mut self, expect: Expect, rest: Rest, footer: Option<&Footer>, why: &str) -> Result<()> {
+        let header = rest.group.header;
+        // It is older than what is wanted.
+        if header.lsn <= self.last {
+            return Ok(());
+        }
+        if header.prev_lsn > self.last {
+            self.hole(expect.segment, header.prev_lsn, footer, why);
+        }
+        self.last = header.lsn;
+        if let Some(damage) = rest.lost.damage(expect, header.lsn, why) {
+            if damage.is_hole() && damage.accounts.is_empty() {
+                let whom = Elimination::new(header.lsn..=header.lsn, Some(&rest));
+                self.open.push((self.holes.len(), whom));
+            }
+            self.holes.push(damage);
+        }
+        self.give_out(&rest.group)
     }
 
     fn group(
         &mut self,
         id: SegmentId,
-        group: Group,
+        group: &Group,
         footer: Option<&Footer>,
         why: &mut String,
     ) -> Result<()> {
@@ -132,6 +192,12 @@ impl Replay<'_, '_> {
         }
         why.clear();
         self.last = header.lsn;
+        self.open.iter_mut().for_each(|(_, whom)| whom.later(group));
+        self.give_out(group)
+    }
+
+    fn give_out(&mut self, group: &Group) -> Result<()> {
+        let header = group.header;
         for item in &group.items {
             let Item::Txn { account, payload, .. } = item else { continue };
             (self.on_txn)(&TxnRecord {
@@ -151,12 +217,21 @@ impl Replay<'_, '_> {
         let lost = footer.map(|f| lost_groups(f, *missing.start(), *missing.end()));
         let (accounts, messages) = lost.unwrap_or_default();
         let reaches_over_all = footer.is_some_and(|f| f.totals.prev_lsn < *missing.start());
+        // Groups of nobody's transactions: nothing is lost but what they held beside.
+        if reaches_over_all && accounts.is_empty() && messages.is_empty() {
+            return;
+        }
+        if !reaches_over_all {
+            self.open.push((self.holes.len(), Elimination::new(missing.clone(), None)));
+        }
+        let is_hole = !(reaches_over_all && accounts.is_empty());
         self.holes.push(Damage {
             segment,
-            first_lsn: *missing.start(),
-            last_lsn: *missing.end(),
+            first_lsn: if is_hole { *missing.start() } else { Lsn(0) },
+            last_lsn: if is_hole { *missing.end() } else { Lsn(0) },
             accounts: if reaches_over_all { accounts } else { Vec::new() },
             messages,
+            spared: Vec::new(),
             what: if why.is_empty() { "groups are missing".to_owned() } else { why.to_owned() },
         });
     }

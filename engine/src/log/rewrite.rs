@@ -1,19 +1,21 @@
 //! Writing what recovery decided: survivors into a new segment, the rest into the quarantine.
 //!
 //! Laws
-//! - A group keeps its LSN, predecessor, epoch and time; only its place is new.
+//! - A group keeps its LSN, predecessor, epoch and time; only its place is new. One that is not whole is written anew with the
+//!   records it still has.
 //! - Both are synced, names included, before the manifest that counts on them is written.
 
 use super::footer::{Builder, GroupEntry, MessageEntry};
-use super::group::{self, HEADER_BYTES as GROUP_HEADER_BYTES};
+use super::group::{self, HEADER_BYTES as GROUP_HEADER_BYTES, padded};
 use super::manifest::Segment;
+use super::recover::Believed;
 use super::segment::{HEADER_BYTES, Header, SegmentKind};
 use super::shared::{NewSegmentPlace, create_segment};
 use super::types::Room;
-use super::walk::{Group, Reader};
+use super::walk::Reader;
 use super::writer::sealed_segment;
 use crate::error::{Error, Result};
-use crate::sys::disk::Disk;
+use crate::sys::disk::{Disk, File};
 use crate::types::SegmentId;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
@@ -31,34 +33,30 @@ pub(super) struct Rewritten {
 pub(super) fn survivors(
     place: &NewSegmentPlace,
     header: &Header,
-    groups: &[Group],
+    groups: &[Believed],
     reader: &mut Reader,
 ) -> Result<Rewritten> {
     let mut builder = Builder::default();
     let (mut entries, mut messages) = (Vec::new(), Vec::new());
     let mut at = HEADER_BYTES as u64;
-    for group in groups {
-        let moved = |offset: u32| (u64::from(offset - group.header.offset) + at) as u32;
+    for believed in groups {
+        let group = &believed.group;
         let entry = GroupEntry { offset: at as u32, ..group.group_entry() };
         builder.add_group(&entry, group.header.prev_lsn, group.header.time_ms);
         entries.push(entry);
         for message in group.message_entries() {
-            let message = MessageEntry { offset: moved(message.offset), ..message };
+            let message = MessageEntry { offset: (at + believed.place_in(message.offset)) as u32, ..message };
             builder.add_message(&message);
             messages.push(message);
         }
-        at += group.header.whole_len();
+        at += believed.whole_len();
     }
     let footer = builder.encode(header.store_id, header.id, at as u32);
     let bytes = at + footer.len() as u64;
     let new = create_segment(place, header, Some(bytes), Room::Compaction)?;
     let io = |e| Error::io("rewriting the end of the log", e);
-    for (group, entry) in groups.iter().zip(&entries) {
-        let (from, len) = (u64::from(group.header.offset), group.header.whole_len());
-        let mut raw = reader.bytes(from, len as usize)?.to_vec();
-        let header = group::Header { segment: header.id, offset: entry.offset, ..group.header };
-        super::bytes::set(&mut raw, 0, &header.encode());
-        debug_assert!(raw.len() >= GROUP_HEADER_BYTES);
+    for (believed, entry) in groups.iter().zip(&entries) {
+        let raw = believed.bytes(reader, header.id, entry.offset)?;
         new.file.write_all_at(&raw, u64::from(entry.offset)).map_err(io)?;
     }
     new.file.write_all_at(&footer, at).map_err(io)?;
@@ -66,6 +64,50 @@ pub(super) fn survivors(
     new.file.sync_data().map_err(io)?;
     let listed = sealed_segment(SegmentKind::Log, bytes, builder.totals());
     Ok(Rewritten { listed, groups: entries, messages })
+}
+
+impl Believed {
+    /// From its first byte to where the next group begins.
+    fn whole_len(&self) -> u64 {
+        match &self.pieces {
+            None => self.group.header.whole_len(),
+            Some(pieces) => {
+                padded(GROUP_HEADER_BYTES as u64 + pieces.iter().map(|p| p.end - p.start).sum::<u64>())
+            }
+        }
+    }
+
+    /// Where in the group the record is that was at this place of the segment.
+    fn place_in(&self, offset: u32) -> u64 {
+        let Some(pieces) = &self.pieces else { return u64::from(offset - self.group.header.offset) };
+        let before = pieces.iter().take_while(|p| p.start < u64::from(offset));
+        GROUP_HEADER_BYTES as u64 + before.map(|p| p.end - p.start).sum::<u64>()
+    }
+
+    /// The group as it is written to another place.
+    fn bytes(&self, reader: &mut Reader, segment: SegmentId, offset: u32) -> Result<Vec<u8>> {
+        let mut header = group::Header { segment, offset, ..self.group.header };
+        let Some(pieces) = &self.pieces else {
+            let (from, len) = (u64::from(self.group.header.offset), header.whole_len());
+            let mut raw = reader.bytes(from, len as usize)?.to_vec();
+            super::bytes::set(&mut raw, 0, &header.encode());
+            return Ok(raw);
+        };
+        let mut raw = vec![0; GROUP_HEADER_BYTES];
+        let mut crcs = crc32fast::Hasher::new();
+        for piece in pieces {
+            let record = reader.bytes(piece.start, (piece.end - piece.start) as usize)?;
+            // The crc32 field of a record.
+            crcs.update(record.get(8..12).unwrap_or_default());
+            raw.extend_from_slice(record);
+        }
+        header.len = (raw.len() - GROUP_HEADER_BYTES) as u32;
+        header.records = pieces.len() as u32;
+        header.records_crc32 = crcs.finalize();
+        super::bytes::set(&mut raw, 0, &header.encode());
+        raw.resize(padded(raw.len() as u64) as usize, 0);
+        Ok(raw)
+    }
 }
 
 /// Copies a range of a segment into the quarantine.
@@ -76,21 +118,54 @@ pub(super) fn quarantine(
     reader: &mut Reader,
     range: &Range<u64>,
 ) -> Result<PathBuf> {
+    write_to_quarantine(disk, dir, &format!("{segment}-{}.bytes", range.start), &mut |file| {
+        copy_range(file, 0, reader, range).map(drop)
+    })
+}
+
+/// Copies ranges of segments, one after the other, into one file of the quarantine.
+pub(super) fn quarantine_parts(
+    disk: &dyn Disk,
+    dir: &Path,
+    name: &str,
+    parts: &mut [(Reader, Range<u64>)],
+) -> Result<PathBuf> {
+    write_to_quarantine(disk, dir, name, &mut |file| {
+        let mut to = 0;
+        for (reader, range) in parts.iter_mut() {
+            to = copy_range(file, to, reader, range)?;
+        }
+        Ok(())
+    })
+}
+
+fn copy_range(file: &dyn File, mut to: u64, reader: &mut Reader, range: &Range<u64>) -> Result<u64> {
+    let mut at = range.start;
+    while at < range.end {
+        let len = (range.end - at).min(COPY_BYTES);
+        let bytes = reader.bytes(at, len as usize)?;
+        file.write_all_at(bytes, to).map_err(|e| Error::io("writing to the quarantine", e))?;
+        (at, to) = (at + len, to + len);
+    }
+    Ok(to)
+}
+
+/// A new file in the quarantine, durable with its name. One left by an interrupted attempt is written anew.
+fn write_to_quarantine(
+    disk: &dyn Disk,
+    dir: &Path,
+    name: &str,
+    write: &mut dyn FnMut(&dyn File) -> Result<()>,
+) -> Result<PathBuf> {
     let folder = dir.join("quarantine");
-    let path = folder.join(format!("{segment}-{}.bytes", range.start));
+    let path = folder.join(name);
     let io = |e| Error::io(format!("writing {}", path.display()), e);
     let mut copy = || -> Result<()> {
         if disk.exists(&path) {
-            // From an open that was interrupted.
             disk.remove_file(&path).map_err(io)?;
         }
         let file = disk.create(&path).map_err(io)?;
-        let mut at = range.start;
-        while at < range.end {
-            let len = (range.end - at).min(COPY_BYTES);
-            file.write_all_at(reader.bytes(at, len as usize)?, at - range.start).map_err(io)?;
-            at += len;
-        }
+        write(&*file)?;
         file.sync_data().map_err(io)?;
         disk.sync_dir(&folder).map_err(io)
     };
@@ -101,7 +176,7 @@ pub(super) fn quarantine(
     copied.map(|()| path)
 }
 
-/// Where a segment goes whole when there is no room to copy from it.
+/// Where a segment goes whole when there is no room to copy from it, or when it is retired.
 pub(super) fn quarantine_whole(dir: &Path, segment: SegmentId) -> PathBuf {
     dir.join("quarantine").join(format!("{segment}.seg"))
 }

@@ -10,6 +10,7 @@ use super::footer::{Footer, MessageEntry};
 use super::locations::Location;
 use super::manifest::{Segment, State};
 use super::message;
+use super::salvage::{Around, Before, salvage};
 use super::segment::{HEADER_BYTES, SegmentKind};
 use super::shared::Shared;
 use super::types::{Finding, ScanTotals};
@@ -19,7 +20,7 @@ use crate::types::{AccountId, Lsn, MessageNo, SegmentId};
 use crate::work::{Unit, Work};
 use std::collections::{HashMap, HashSet};
 
-struct Scan<'a> {
+struct Scan<'a, 'w> {
     shared: &'a Shared,
     deep: bool,
     totals: ScanTotals,
@@ -29,6 +30,8 @@ struct Scan<'a> {
     last_lsn: Lsn,
     /// Of the segment being looked at.
     found: Vec<Finding>,
+    total_bytes: u64,
+    work: &'a mut Work<'w>,
 }
 
 pub(super) fn scan_all(
@@ -38,35 +41,70 @@ pub(super) fn scan_all(
     found: &mut dyn FnMut(Finding),
 ) -> Result<ScanTotals> {
     let manifest = shared.manifest.load_full();
-    let mut scan = Scan {
-        shared,
-        deep,
-        totals: ScanTotals::default(),
-        account_lsn: HashMap::new(),
-        last_lsn: Lsn(0),
-        found: Vec::new(),
-    };
     let total_bytes = manifest.segments.values().map(|segment| segment.bytes).sum();
+    let mut scan = Scan::new(shared, deep, total_bytes, work);
     for (id, segment) in &manifest.segments {
-        work.step("reading the log", scan.totals.bytes, total_bytes, Unit::Bytes)?;
-        if shared.manifest.load().kind(*id).is_none() {
-            continue;
-        }
-        scan.totals.segments += 1;
-        scan.totals.bytes += segment.bytes;
-        if let Err(e) = scan.segment(*id, segment) {
-            scan.report(*id, 0, Vec::new(), e.to_string());
-        }
-        // What was compacted away while it was looked at is no finding.
-        let counts = shared.manifest.load().segments.contains_key(id);
-        scan.found.drain(..).filter(|_| counts).for_each(&mut *found);
+        scan.look_at(*id, segment, found)?;
     }
     Ok(scan.totals)
 }
 
-impl Scan<'_> {
+/// The same of one segment, as far as it can be judged by itself.
+pub(super) fn verify_segment(
+    shared: &Shared,
+    id: SegmentId,
+    deep: bool,
+    work: &mut Work<'_>,
+    found: &mut dyn FnMut(Finding),
+) -> Result<ScanTotals> {
+    let Some(segment) = shared.manifest.load().segments.get(&id).copied() else {
+        return Ok(ScanTotals::default());
+    };
+    let bytes = shared.open_end.lock().get(&id).copied().unwrap_or(segment.bytes);
+    let mut scan = Scan::new(shared, deep, bytes, work);
+    scan.look_at(id, &segment, found)?;
+    Ok(scan.totals)
+}
+
+impl<'a, 'w> Scan<'a, 'w> {
+    fn new(shared: &'a Shared, deep: bool, total_bytes: u64, work: &'a mut Work<'w>) -> Self {
+        Self {
+            shared,
+            deep,
+            totals: ScanTotals::default(),
+            account_lsn: HashMap::new(),
+            last_lsn: Lsn(0),
+            found: Vec::new(),
+            total_bytes,
+            work,
+        }
+    }
+
+    fn look_at(&mut self, id: SegmentId, segment: &Segment, found: &mut dyn FnMut(Finding)) -> Result<()> {
+        self.step(0)?;
+        if self.shared.manifest.load().kind(id).is_none() {
+            return Ok(());
+        }
+        match self.segment(id, segment) {
+            Err(Error::Interrupted) => return Err(Error::Interrupted),
+            Err(e) => self.report(id, 0, Vec::new(), e.to_string()),
+            Ok(()) => {}
+        }
+        self.totals.segments += 1;
+        self.totals.bytes += segment.bytes;
+        // What was compacted away while it was looked at is no finding.
+        let counts = self.shared.manifest.load().segments.contains_key(&id);
+        self.found.drain(..).filter(|_| counts).for_each(found);
+        Ok(())
+    }
+
+    /// `at`: how far it is in this segment.
+    fn step(&mut self, at: u64) -> Result<()> {
+        self.work.step("reading the log", self.totals.bytes + at, self.total_bytes, Unit::Bytes)
+    }
+
     fn report(&mut self, segment: SegmentId, offset: u64, messages: Vec<MessageNo>, what: String) {
-        self.found.push(Finding { segment, offset, messages, what });
+        self.found.push(Finding { segment, offset, messages, missing: None, what });
     }
 
     fn segment(&mut self, id: SegmentId, segment: &Segment) -> Result<()> {
@@ -79,9 +117,16 @@ impl Scan<'_> {
         let open_end = self.shared.open_end.lock().get(&id).copied();
         let footer = match open_end {
             Some(_) => None,
-            None => Some(Footer::read(&*file, self.shared.store_id, id)?),
+            None => match Footer::read(&*file, self.shared.store_id, id) {
+                Ok(footer) => Some(footer),
+                // Its content is looked at all the same.
+                Err(why) => {
+                    self.report(id, segment.bytes, Vec::new(), why.to_string());
+                    None
+                }
+            },
         };
-        let end = footer.as_ref().map_or(open_end.unwrap_or(0), |f| f.content_end);
+        let end = footer.as_ref().map_or(open_end.unwrap_or(segment.bytes), |f| f.content_end);
         let mut reader = Reader::new(file, end);
         let seen = match segment.kind {
             SegmentKind::Log => {
@@ -90,7 +135,7 @@ impl Scan<'_> {
                     self.account_lsn.clear();
                 }
                 self.last_lsn = segment.last_lsn;
-                self.groups(&mut reader, expect)?
+                self.groups(&mut reader, expect, footer.as_ref())?
             }
             _ => self.cold(&mut reader, id)?,
         };
@@ -103,9 +148,15 @@ impl Scan<'_> {
         Ok(())
     }
 
-    fn groups(&mut self, reader: &mut Reader, expect: Expect) -> Result<Vec<MessageEntry>> {
-        let (mut seen, mut at) = (Vec::new(), HEADER_BYTES as u64);
+    fn groups(
+        &mut self,
+        reader: &mut Reader,
+        expect: Expect,
+        footer: Option<&Footer>,
+    ) -> Result<Vec<MessageEntry>> {
+        let (mut seen, mut at, mut before) = (Vec::new(), HEADER_BYTES as u64, Before::default());
         loop {
+            self.step(at)?;
             match walk::step(reader, expect, at, Depth::Blocks)? {
                 Step::End => return Ok(seen),
                 Step::Whole(group) => {
@@ -116,13 +167,25 @@ impl Scan<'_> {
                         self.report(expect.segment, at, group.bad_messages.clone(), what);
                     }
                     seen.extend(group.message_entries());
+                    before = Before::of(&group.header);
                     at += group.header.whole_len();
                 }
-                Step::Broken { why, .. } => {
-                    self.report(expect.segment, at, Vec::new(), why.to_string());
-                    match walk::next_header(reader, expect, at + 1)? {
-                        Some(next) => at = next,
-                        None => return Ok(seen),
+                Step::Broken { why, header } => {
+                    let end = reader.end();
+                    let next = match footer {
+                        Some(f) => f.groups.iter().map(|g| u64::from(g.offset)).find(|o| *o > at),
+                        None => walk::next_header(reader, expect, at + 1)?,
+                    };
+                    let around = Around { before, footer, depth: Depth::Blocks };
+                    let rest = salvage(reader, expect, at, header, next.unwrap_or(end), around)?;
+                    let lost = rest.as_ref().map(|rest| rest.lost.messages.clone()).unwrap_or_default();
+                    self.report(expect.segment, at, lost, why.to_string());
+                    at = rest.as_ref().map_or(next.unwrap_or(end), |rest| rest.end);
+                    before.is_next_to = false;
+                    if let Some(rest) = rest {
+                        before = Before::of(&rest.group.header);
+                        self.follow_accounts(expect.segment, at, &rest.group);
+                        seen.extend(rest.group.message_entries());
                     }
                 }
             }
@@ -139,7 +202,8 @@ impl Scan<'_> {
                 let whose = account.map_or("the store".to_owned(), |a| format!("account {a}"));
                 let what =
                     format!("{whose}: the transaction at {prev} is missing (the one before is {seen})");
-                self.report(id, at, Vec::new(), what);
+                let (messages, missing) = (Vec::new(), Some(*prev));
+                self.found.push(Finding { segment: id, offset: at, messages, missing, what });
             }
         }
     }
@@ -190,7 +254,10 @@ impl Scan<'_> {
 
     /// The bodies that Body records name: readable, their blocks whole.
     fn bodies(&mut self, id: SegmentId) -> Result<()> {
-        for (message, _) in self.shared.bodies.named_in(id) {
+        let mut done = 0;
+        for (message, stored_bytes) in self.shared.bodies.named_in(id) {
+            self.step(done)?;
+            done += u64::from(stored_bytes);
             if message::segment_of(self.shared, message) != Some(id) {
                 continue;
             }

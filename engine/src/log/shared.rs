@@ -75,6 +75,7 @@ impl Shared {
         self.check_writable()?;
         let mut next = Manifest::clone(&self.manifest.load());
         change(&mut next);
+        next.version += 1;
         next.durable_lsn = next.durable_lsn.max(Lsn(self.durable_lsn.load(Ordering::Acquire)));
         next.time_ms = next.time_ms.max(self.time_ms.load(Ordering::Acquire));
         next.highest_message = next.highest_message.max(self.locations.highest());

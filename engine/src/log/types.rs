@@ -2,6 +2,7 @@
 
 use super::segment::SegmentKind;
 use crate::types::{AccountId, Lsn, MessageNo, SegmentId};
+use std::ops::Range;
 use std::path::PathBuf;
 
 #[derive(Debug, Clone)]
@@ -53,18 +54,100 @@ pub struct OpenReport {
     pub damage: Vec<Damage>,
 }
 
-/// Acknowledged bytes that are lost.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// Acknowledged bytes that are lost: either transactions (a *hole*, and what was lost with them), or messages alone.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Damage {
     pub segment: SegmentId,
-    /// The groups that are missing, both ends included. Zero, zero: no group, only `messages`.
+    /// The groups of which transactions are lost, both ends included. Zero, zero: no transaction, only `messages`.
     pub first_lsn: Lsn,
     pub last_lsn: Lsn,
-    /// Whom it hit; empty = unknown, so everybody.
+    /// Of a hole: whose transactions are lost; empty = unknown, so everybody's but for `spared`. Of messages alone: for
+    /// whom they were first stored.
     pub accounts: Vec<AccountId>,
     /// Messages that were stored there and cannot be read.
     pub messages: Vec<MessageNo>,
+    /// Whose transactions are known to be all there, though the others' are not told apart.
+    pub spared: Vec<AccountId>,
     pub what: String,
+}
+
+impl Damage {
+    /// Whether transactions are lost.
+    #[must_use]
+    pub fn is_hole(&self) -> bool {
+        self.first_lsn > Lsn(0)
+    }
+
+    /// Whether a list says all of it already.
+    #[must_use]
+    pub fn is_known_by(&self, listed: &[Self]) -> bool {
+        self.unlisted_messages(listed).is_empty() && (!self.is_hole() || self.is_hole_known_by(listed))
+    }
+
+    /// Those of its messages that no entry names.
+    #[must_use]
+    pub fn unlisted_messages(&self, listed: &[Self]) -> Vec<MessageNo> {
+        let is_listed = |m: &MessageNo| listed.iter().any(|d| d.messages.contains(m));
+        self.messages.iter().copied().filter(|m| !is_listed(m)).collect()
+    }
+
+    /// Whether entries that hit at least those accounts reach over all its groups.
+    pub(super) fn is_hole_known_by(&self, listed: &[Self]) -> bool {
+        let mut next = self.first_lsn;
+        while next <= self.last_lsn {
+            let reaches = |d: &&Self| d.is_hole() && d.first_lsn <= next && next <= d.last_lsn;
+            let Some(entry) = listed.iter().filter(reaches).find(|d| d.hits_all_of(self)) else {
+                return false;
+            };
+            next = entry.last_lsn.next();
+        }
+        true
+    }
+
+    fn hits_all_of(&self, other: &Self) -> bool {
+        match (self.accounts.is_empty(), other.accounts.is_empty()) {
+            (true, true) => self.spared.iter().all(|a| other.spared.contains(a)),
+            (true, false) => other.accounts.iter().all(|a| !self.spared.contains(a)),
+            (false, true) => false,
+            (false, false) => other.accounts.iter().all(|a| self.accounts.contains(a)),
+        }
+    }
+
+    /// Whether a transaction of the account may be among those that are lost.
+    #[must_use]
+    pub fn may_have_hit(&self, account: AccountId) -> bool {
+        let is_named = self.accounts.contains(&account);
+        let may_be = self.accounts.is_empty() && !self.spared.contains(&account);
+        self.is_hole() && (is_named || may_be)
+    }
+}
+
+/// A stored message that is intact though a transaction of its group is lost: perhaps no row names it any more.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Stray {
+    pub message: MessageNo,
+    pub lsn: Lsn,
+    /// When its group was written.
+    pub time_ms: u64,
+    /// For whom it was first stored; a hint.
+    pub accounts: Vec<AccountId>,
+}
+
+/// What can be proved of a stored message, however damaged it is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Remains {
+    pub message: MessageNo,
+    pub segment: SegmentId,
+    /// The record's checksum matches: size and digest are those that were stored.
+    pub is_record_intact: bool,
+    /// Size of the raw message: the record's, or the sum of what its table tells.
+    pub size_bytes: u64,
+    pub header_len_bytes: u64,
+    pub digest: Option<[u8; 32]>,
+    /// The whole header, blank line included, when every byte of it is proved.
+    pub header: Option<Vec<u8>>,
+    /// The raw message from its first byte to its last, by block; `None` = nothing is known of these bytes.
+    pub pieces: Vec<(Range<u64>, Option<Vec<u8>>)>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -133,6 +216,8 @@ pub struct Finding {
     pub segment: SegmentId,
     pub offset: u64,
     pub messages: Vec<MessageNo>,
+    /// The bytes are as they should be, but a transaction that they name is not there.
+    pub missing: Option<Lsn>,
     pub what: String,
 }
 

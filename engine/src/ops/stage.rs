@@ -1,6 +1,7 @@
 //! What appends, deliveries and copies have in common: names of flags become numbers of a mailbox,
 //! and a staged message becomes a row.
 
+use super::Store;
 use super::store::Inner;
 use crate::error::{Error, Result};
 use crate::log::StagedMessage;
@@ -50,15 +51,25 @@ pub struct HeaderFacts {
     pub sent: Option<ZonedTime>,
 }
 
+impl Store {
+    /// What a row has to say of a stored message with that header.
+    pub(crate) fn facts_of_header(&self, header: &[u8], digest: &[u8; 32]) -> HeaderFacts {
+        self.inner.facts_of(header, digest)
+    }
+}
+
 impl Inner {
     /// ThreadId and date of a message. A message that names no other and has no Message-ID is a
     /// thread of its own.
     pub fn header_facts(&self, message: &StagedMessage) -> HeaderFacts {
-        let header = message.header();
+        self.facts_of(message.header(), &message.digest)
+    }
+
+    fn facts_of(&self, header: &[u8], digest: &[u8; 32]) -> HeaderFacts {
         let mut hasher = blake3::Hasher::new_keyed(&self.thread_key);
         match mime::thread::root_reference(header) {
             Some(root) => hasher.update(root.as_ref()),
-            None => hasher.update(&message.digest),
+            None => hasher.update(digest),
         };
         let mut thread = [0; 8];
         thread.copy_from_slice(&hasher.finalize().as_bytes()[..8]);

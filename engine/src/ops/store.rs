@@ -173,6 +173,7 @@ impl Store {
             numbers,
             dirty: recovered.dirty,
             deleted: recovered.deleted,
+            lost: recovered.lost,
         };
         let core = Arc::new(Core {
             log,
@@ -320,7 +321,7 @@ fn say(recovery: &Recovery) {
         tracing::error!(up_to_lsn = lsn.0, "acknowledged data was lost from the log's end");
     }
     for damage in &recovery.damage {
-        tracing::error!(damage, "the log is damaged; run `mailcask check`");
+        tracing::error!(damage, "the log is damaged; run `mailcask check`, then `mailcask repair`");
     }
 }
 

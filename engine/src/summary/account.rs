@@ -87,6 +87,17 @@ impl Account {
         self.manifest.as_ref().map_or(0, |manifest| manifest.packs.len())
     }
 
+    /// What of the files cannot be read, in words.
+    pub fn damage(&self, deep: bool) -> Vec<String> {
+        let packs = self.manifest.iter().flat_map(|manifest| &manifest.packs);
+        let read = |info: &PackInfo| {
+            let pack = Pack::open(&*self.disk, &self.dir, info)?;
+            if deep { pack.rows().map(drop) } else { pack.emails().map(drop) }
+        };
+        let tail = self.tail_rows().err();
+        packs.filter_map(|info| read(info).err()).chain(tail).map(|error| error.to_string()).collect()
+    }
+
     /// Removes everything.
     pub fn remove(&mut self) -> Result<()> {
         let removed = self.disk.remove_dir_all(&self.dir);

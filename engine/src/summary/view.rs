@@ -75,6 +75,11 @@ impl Summaries {
         self.change(account, Account::remove)
     }
 
+    /// What of its files cannot be read, in words; with `deep` every byte of them is looked at.
+    pub fn damage(&self, account: AccountId, deep: bool) -> Result<Vec<String>> {
+        self.look(account, |account| Ok(account.damage(deep)))
+    }
+
     /// Bytes on disk.
     pub fn disk_bytes(&self, account: AccountId) -> Result<u64> {
         self.look(account, |account| Ok(account.disk_bytes()))

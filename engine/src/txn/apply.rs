@@ -113,8 +113,10 @@ fn apply_in_mailbox(account: &mut Account, id: MailboxId, op: &Op) -> Result<()>
 }
 
 fn put_keyword(mailbox: &mut Mailbox, flag: FlagId, name: &str) -> Result<()> {
-    if mailbox.add_keyword(name)? == flag {
-        return Ok(());
+    let mut keywords = mailbox.header.keywords.clone();
+    if keywords.add(name) != Some(flag) {
+        return Err(Error::corrupt("a transaction", "a keyword has another number here"));
     }
-    Err(Error::corrupt("a transaction", "a keyword has another number here"))
+    mailbox.header.keywords = keywords;
+    Ok(())
 }

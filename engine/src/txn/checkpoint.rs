@@ -11,11 +11,13 @@
 //!   rows for changed.
 
 use super::core::Core;
+use super::lost::Lost;
 use super::numbers::Numbers;
-use crate::accounts::{Account, object};
+use crate::accounts::object::{self, AccountObject};
+use crate::accounts::Account;
 use crate::catalog::{Catalog, Change, Kind, Mark, ObjectKey};
 use crate::codec::{Decoder, Encoder};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::mailbox::{Written, chunk_numbers};
 use crate::types::{AccountId, Lsn, MailboxId};
 use std::collections::BTreeSet;
@@ -26,14 +28,15 @@ pub type ChangedKeys = BTreeSet<ObjectKey>;
 
 /// Writes what was published since the last checkpoint. Returns the group it is as of.
 pub fn checkpoint(core: &Core, changed: &mut ChangedKeys) -> Result<Lsn> {
-    let (lsn, numbers, dirty, deleted) = {
+    let (lsn, numbers, dirty, deleted, lost) = {
         let mut published = core.published.lock();
         let dirty: Vec<_> = std::mem::take(&mut published.dirty).into_iter().collect();
         let accounts: Vec<Arc<Account>> =
             dirty.iter().filter_map(|id| core.registry.account(*id).ok()).collect();
-        (published.lsn, published.numbers, accounts, std::mem::take(&mut published.deleted))
+        let deleted = std::mem::take(&mut published.deleted);
+        (published.lsn, published.numbers, accounts, deleted, published.lost.clone())
     };
-    let written = write(core, changed, lsn, numbers, &dirty, &deleted);
+    let written = write(core, changed, lsn, (numbers, &lost), &dirty, &deleted);
     if written.is_err() {
         let mut published = core.published.lock();
         published.dirty.extend(dirty.iter().map(|account| account.id));
@@ -46,7 +49,7 @@ fn write(
     core: &Core,
     changed: &mut ChangedKeys,
     lsn: Lsn,
-    numbers: Numbers,
+    (numbers, lost): (Numbers, &Lost),
     dirty: &[Arc<Account>],
     deleted: &BTreeSet<AccountId>,
 ) -> Result<()> {
@@ -61,7 +64,7 @@ fn write(
         batch.write(core, changed)?;
     }
     expire_deliveries(core, changed, lsn)?;
-    let row = encode_store_row(numbers, changed);
+    let row = encode_store_row(numbers, changed, lost);
     core.catalog.put_all(vec![(ObjectKey::Store, lsn, Some(row))])?;
     core.catalog.set_mark(&Mark { lsn, clean: false, boot_id: core.clock.boot_id() })
 }
@@ -97,8 +100,7 @@ impl Batch {
     }
 
     fn put_account(&mut self, core: &Core, account: &Account) -> Result<()> {
-        let old = core.catalog.get(&ObjectKey::Account(account.id))?;
-        let old = old.map(|row| object::decode(&row.bytes)).transpose()?;
+        let old = old_account(core, account.id)?;
         let since = old.as_ref().map_or(Lsn(0), |old| old.account.last_lsn);
         for mailbox in account.mailboxes.values() {
             if mailbox.header.changed_lsn > since {
@@ -128,8 +130,7 @@ impl Batch {
 
     fn remove_account(&mut self, core: &Core, id: AccountId) -> Result<()> {
         // Without a row too: an interrupted checkpoint may have removed it, and the runs still have it.
-        let old = core.catalog.get(&ObjectKey::Account(id))?;
-        let old = old.map(|row| object::decode(&row.bytes)).transpose()?;
+        let old = old_account(core, id)?;
         for mailbox in old.iter().flat_map(|old| &old.mailboxes) {
             self.remove_mailbox(core, id, *mailbox)?;
         }
@@ -156,18 +157,57 @@ impl Batch {
     }
 }
 
-/// The chunks that the catalog has of a mailbox.
-fn old_chunks(core: &Core, account: AccountId, id: MailboxId) -> Result<Vec<u32>> {
-    let row = core.catalog.get(&ObjectKey::Mailbox(account, id))?;
-    row.map_or_else(|| Ok(Vec::new()), |row| chunk_numbers(&row.bytes))
+/// The account's row as the catalog has it. One that cannot be read is written over.
+fn old_account(core: &Core, id: AccountId) -> Result<Option<AccountObject>> {
+    let row = core.catalog.get(&ObjectKey::Account(id));
+    unless_corrupt(row.and_then(|row| row.map(|row| object::decode(&row.bytes)).transpose()), None)
 }
 
-fn encode_store_row(numbers: Numbers, changed: &ChangedKeys) -> Vec<u8> {
+/// The chunks that the catalog has of a mailbox, as far as its row can be read.
+fn old_chunks(core: &Core, account: AccountId, id: MailboxId) -> Result<Vec<u32>> {
+    let row = core.catalog.get(&ObjectKey::Mailbox(account, id));
+    let numbers = row.and_then(|row| row.map_or_else(|| Ok(Vec::new()), |row| chunk_numbers(&row.bytes)));
+    unless_corrupt(numbers, Vec::new())
+}
+
+/// What rots in the catalog stops no checkpoint: at worst rows lie there unused.
+fn unless_corrupt<T>(read: Result<T>, otherwise: T) -> Result<T> {
+    match read {
+        Err(Error::Corrupt { .. }) => Ok(otherwise),
+        read => read,
+    }
+}
+
+fn encode_store_row(numbers: Numbers, changed: &ChangedKeys, lost: &Lost) -> Vec<u8> {
     let mut e = Encoder::new();
     e.bytes(&numbers.encode());
     e.uint(changed.len() as u64);
     changed.iter().for_each(|key| e.bytes(&key.to_bytes()));
+    if !lost.is_empty() {
+        lost.put(&mut e);
+    }
     e.into_bytes()
+}
+
+/// Removes every row that no account names, right after a checkpoint as of `lsn`. The rows of deliveries are
+/// written anew: memory has all of them.
+pub fn sweep(core: &Core, changed: &mut ChangedKeys, lsn: Lsn) -> Result<()> {
+    let mut wanted = ChangedKeys::from([ObjectKey::Store]);
+    let mut batch = Batch::new(lsn);
+    for id in core.registry.ids() {
+        let account = core.registry.account(id)?;
+        let mailboxes: Vec<MailboxId> = account.mailboxes.keys().copied().collect();
+        wanted.append(&mut keys_of(&core.catalog, id, &mailboxes)?);
+        for (day, row) in core.deliveries.lock().changed(id, Lsn(0)) {
+            let key = ObjectKey::DeliveryKeys(id, day);
+            wanted.insert(key);
+            batch.put(key, row);
+        }
+    }
+    batch.write(core, changed)?;
+    let rows = core.catalog.sweep(&|key| wanted.contains(key))?;
+    tracing::warn!(rows, "rows of the catalog that nobody named were removed");
+    Ok(())
 }
 
 /// Every row of an account, as far as the catalog names them.
@@ -182,20 +222,22 @@ pub fn keys_of(catalog: &Catalog, id: AccountId, mailboxes: &[MailboxId]) -> Res
     Ok(keys)
 }
 
-/// The store's counters, and which rows the next snapshot run has to hold.
-pub fn decode_store_row(bytes: &[u8]) -> Result<(Numbers, ChangedKeys)> {
+/// The store's counters, which rows the next snapshot run has to hold, and what is lost.
+pub fn decode_store_row(bytes: &[u8]) -> Result<(Numbers, ChangedKeys, Lost)> {
     let mut d = Decoder::new(bytes, "the store's row");
     let numbers = Numbers::decode(d.bytes()?)?;
     let mut changed = ChangedKeys::new();
     for _ in 0..d.count(1)? {
         changed.insert(ObjectKey::from_bytes(d.bytes()?)?);
     }
+    let lost = if d.is_empty() { Lost::default() } else { Lost::take(&mut d)? };
     d.finish()?;
-    Ok((numbers, changed))
+    Ok((numbers, changed, lost))
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::lost::Hole;
     use super::*;
     use crate::codec::golden;
     use crate::types::{MessageNo, UidValidity};
@@ -216,8 +258,27 @@ mod tests {
             ObjectKey::Chunk(account, mailbox, 258),
             ObjectKey::DeliveryKeys(account, 19_675),
         ]);
-        assert_eq!(encode_store_row(numbers, &changed), drawn);
-        assert_eq!(decode_store_row(&drawn).unwrap(), (numbers, changed));
+        assert_eq!(encode_store_row(numbers, &changed, &Lost::default()), drawn);
+        assert_eq!(decode_store_row(&drawn).unwrap(), (numbers, changed, Lost::default()));
         assert!((0..drawn.len()).all(|len| decode_store_row(&drawn[..len]).is_err()));
+    }
+
+    #[test]
+    fn what_is_lost_stands_after_the_rest() {
+        let accounts = std::collections::BTreeSet::from([AccountId(3)]);
+        let hole = Hole {
+            first: Lsn(300),
+            last: Lsn(301),
+            accounts: accounts.clone(),
+            is_everybodys: true,
+            what: "a record: rotten".to_owned(),
+        };
+        let lost = Lost { holes: vec![hole], accounts };
+        let (numbers, changed) = (Numbers::default(), ChangedKeys::new());
+        let plain = encode_store_row(numbers, &changed, &Lost::default());
+        let bytes = encode_store_row(numbers, &changed, &lost);
+        let drawn = golden("01 ac 02 ad 02 01 03 01 10 61 20 72 65 63 6f 72 64 3a 20 72 6f 74 74 65 6e 01 03");
+        assert_eq!(bytes, [plain, drawn].concat());
+        assert_eq!(decode_store_row(&bytes).unwrap(), (numbers, changed, lost));
     }
 }

@@ -3,6 +3,7 @@
 use super::deliveries::Deliveries;
 use super::head::Head;
 use super::inbox::Inbox;
+use super::lost::Lost;
 use super::numbers::Numbers;
 use super::recent::Recent;
 use super::registry::Registry;
@@ -95,6 +96,8 @@ pub struct Published {
     pub dirty: BTreeSet<AccountId>,
     /// Deleted since the last checkpoint.
     pub deleted: BTreeSet<AccountId>,
+    /// What repair has to deal with.
+    pub lost: Lost,
 }
 
 /// Hears which accounts change.

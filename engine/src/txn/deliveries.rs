@@ -74,6 +74,15 @@ impl Deliveries {
         self.days.retain(|(of, _), _| *of != account);
     }
 
+    /// Takes over what `right` has of an account, as of `lsn`. What is only here stays.
+    pub fn take_over(&mut self, right: &Self, account: AccountId, lsn: Lsn) {
+        for ((_, number), day) in right.days.range((account, 0)..=(account, u32::MAX)) {
+            let ours = self.days.entry((account, *number)).or_default();
+            ours.changed = ours.changed.max(lsn);
+            ours.entries.extend(&day.entries);
+        }
+    }
+
     /// Drops days that are too old; returns them, so that their rows go too.
     pub fn expire(&mut self, now_ms: u64) -> Vec<(AccountId, u32)> {
         let oldest = day_of(now_ms).saturating_sub(KEEP_DAYS);
@@ -105,6 +114,25 @@ impl Deliveries {
             into.entries.insert(key, to);
         }
         Ok(())
+    }
+
+    /// Which days of which accounts there are.
+    pub fn days(&self) -> impl Iterator<Item = (AccountId, u32)> + '_ {
+        self.days.keys().copied()
+    }
+
+    /// Whether both remember the same deliveries of a day. `other` is as of `lsn`; this one may be newer.
+    #[must_use]
+    pub fn says_the_same(&self, other: &Self, account: AccountId, day: u32, now_ms: u64, lsn: Lsn) -> bool {
+        if day < day_of(now_ms).saturating_sub(KEEP_DAYS) {
+            return true;
+        }
+        let none = Day::default();
+        let ours = self.days.get(&(account, day)).unwrap_or(&none);
+        let theirs = other.days.get(&(account, day)).unwrap_or(&none);
+        let holds = |(key, to): (&DeliveryKey, &DeliveredTo)| ours.entries.get(key) == Some(to);
+        let is_newer = ours.changed > lsn;
+        theirs.entries.iter().all(holds) && (is_newer || ours.entries.len() == theirs.entries.len())
     }
 
     #[must_use]

@@ -194,6 +194,12 @@ impl Head {
         Ok(())
     }
 
+    /// The number of the open group.
+    #[must_use]
+    pub fn lsn(&self) -> Lsn {
+        self.lsn
+    }
+
     /// The open group's records, for those that are no account's.
     pub fn builder(&mut self) -> &mut GroupBuilder {
         &mut self.open.builder

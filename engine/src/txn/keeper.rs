@@ -4,13 +4,14 @@
 //! - None of it is needed for a commit; all of it may stop at any point and be done again.
 //! - A failure is said and tried again later; it never stops the store.
 
-use super::checkpoint::{ChangedKeys, checkpoint};
+use super::checkpoint::{ChangedKeys, checkpoint, sweep};
 use super::compact::{self, CompactReport, Damaged};
 use super::core::Core;
+use super::retire::{Retired, retire};
 use super::snapshot;
 use crate::error::{Error, Result};
 use crate::log::{SegmentInfo, SegmentKind};
-use crate::types::Lsn;
+use crate::types::{Lsn, SegmentId};
 use crate::work as told;
 use parking_lot::{Condvar, Mutex};
 use std::sync::Arc;
@@ -121,6 +122,37 @@ impl Keeper {
         let lsn = work.checkpoint(&self.core)?;
         work.snapshot(&self.core, lsn)?;
         Ok(lsn)
+    }
+
+    /// Two snapshot runs of every row, now: no set rests on anything older.
+    pub fn snapshot_whole(&self) -> Result<Lsn> {
+        let mut work = self.work.lock();
+        let mut lsn = Lsn(0);
+        for _ in 0..2 {
+            lsn = work.checkpoint(&self.core)?;
+            work.damaged.runs = true;
+            work.snapshot(&self.core, lsn)?;
+        }
+        Ok(lsn)
+    }
+
+    /// Writes the rows of the catalog that cannot be read again, as far as memory has them, and removes what
+    /// nobody names.
+    pub fn sweep_catalog(&self) -> Result<()> {
+        let mut work = self.work.lock();
+        let lsn = work.checkpoint(&self.core)?;
+        sweep(&self.core, &mut work.changed, lsn)
+    }
+
+    /// Empties a damaged segment, and gives its file to the quarantine.
+    pub fn retire(&self, id: SegmentId, told: &mut told::Work<'_>) -> Result<Retired> {
+        let _alone = self.work.lock();
+        retire(&self.core, id, told)
+    }
+
+    /// Repair has dealt with what was damaged: compaction need not keep away from it any more.
+    pub fn forget_damage(&self) {
+        self.work.lock().damaged = Damaged::default();
     }
 
     /// Compacts every segment that is worth it, now.

@@ -10,10 +10,11 @@
 //!   it hit, the counters of every account without a later transaction jump likewise: that transaction
 //!   also says that they did.
 
-use super::apply::apply;
 use super::checkpoint::{ChangedKeys, decode_store_row, keys_of};
 use super::compact::Damaged;
 use super::deliveries::{DeliveredTo, Deliveries};
+use super::lost::Lost;
+use super::mended::{apply_to_rest, lost_account};
 use super::numbers::Numbers;
 use super::op::{self, Op};
 use super::registry::{Registry, load};
@@ -43,6 +44,9 @@ pub struct Recovery {
     /// Acknowledged data beyond the log's end was lost: up to which group a view had it.
     pub lost_up_to: Option<Lsn>,
     pub cut_tail_bytes: u64,
+    /// What of the log's own files was wrong and is mended now.
+    #[serde(default)]
+    pub mended: Vec<String>,
 }
 
 /// The state as of the log's end.
@@ -56,6 +60,8 @@ pub struct Recovered {
     pub damaged: Damaged,
     /// Acknowledged groups up to this one are lost, and it is not known whose they all were.
     pub lost_up_to: Option<Lsn>,
+    /// What repair has to deal with.
+    pub lost: Lost,
     /// Accounts changed after the catalog's mark, to be written at the next checkpoint.
     pub dirty: BTreeSet<AccountId>,
     pub deleted: BTreeSet<AccountId>,
@@ -167,20 +173,19 @@ fn replay(
     let mut replayer = Replayer::new(catalog, pager, recovery, mark, report.last_lsn)?;
     replayer.hit(&report.damage);
     let held = log.first_lsn_held();
-    if held.0 > mark.0 + 1 && !report.created {
-        replayer.log_damaged = true;
-        replayer.recovery.damage.push(format!(
-            "transactions {} to {} are neither in the log nor in a snapshot",
-            mark.0 + 1,
-            held.0 - 1
-        ));
+    let mut holes = log.replay(mark, &mut |txn| replayer.apply(txn))?;
+    let (first, last) = (mark.next(), Lsn(held.0.saturating_sub(1)));
+    let is_told = holes.iter().any(|hole| hole.first_lsn <= first && last <= hole.last_lsn);
+    if last >= first && !report.created && !is_told {
+        holes.push(Damage {
+            first_lsn: first,
+            last_lsn: last,
+            what: format!("transactions {first} to {last} are neither in the log nor in a snapshot"),
+            ..Damage::default()
+        });
     }
-    let holes = log.replay(mark, &mut |txn| replayer.apply(txn))?;
     // What opening the log found already is in the report.
-    let known = |hole: &Damage| {
-        report.damage.iter().any(|d| d.first_lsn <= hole.first_lsn && hole.last_lsn <= d.last_lsn)
-    };
-    let holes: Vec<Damage> = holes.into_iter().filter(|hole| !known(hole)).collect();
+    let holes: Vec<Damage> = holes.into_iter().filter(|hole| !hole.is_known_by(&report.damage)).collect();
     replayer.hit(&holes);
     replayer.recovery.damage.extend(holes.iter().map(|hole| hole.what.clone()));
     Ok(Recovered { holes, ..replayer.finish(report) })
@@ -202,13 +207,17 @@ struct Replayer<'a> {
     numbers: Numbers,
     changed: ChangedKeys,
     deleted: BTreeSet<AccountId>,
-    /// Named by transactions, but neither in the catalog nor created.
+    /// Named by transactions, but neither in the catalog nor created: their beginning is lost.
     unknown: BTreeSet<AccountId>,
-    read_only: BTreeSet<AccountId>,
-    everybody_hit: bool,
     recovery: Recovery,
     log_damaged: bool,
-    lost_up_to: Option<Lsn>,
+    lost: Lost,
+    /// Holes that were found now.
+    holes: Vec<Damage>,
+    /// Accounts with a transaction that does not fit what came before it: something did that is lost.
+    inconsistent: BTreeMap<AccountId, (Lsn, String)>,
+    /// What the catalog has, no hole at or below it has taken away.
+    mark: Lsn,
     /// Later transactions are left out.
     until: Lsn,
 }
@@ -221,7 +230,7 @@ impl<'a> Replayer<'a> {
         mark: Lsn,
         until: Lsn,
     ) -> Result<Self> {
-        let (numbers, mut changed) = match catalog.get(&ObjectKey::Store)? {
+        let (numbers, mut changed, lost) = match catalog.get(&ObjectKey::Store)? {
             Some(row) => decode_store_row(&row.bytes)?,
             None => Default::default(),
         };
@@ -259,11 +268,12 @@ impl<'a> Replayer<'a> {
             changed,
             deleted: BTreeSet::new(),
             unknown: BTreeSet::new(),
-            read_only: BTreeSet::new(),
-            everybody_hit: false,
             recovery,
             log_damaged: false,
-            lost_up_to: None,
+            lost,
+            holes: Vec::new(),
+            inconsistent: BTreeMap::new(),
+            mark,
             until,
         })
     }
@@ -278,23 +288,24 @@ impl<'a> Replayer<'a> {
         ops.iter().for_each(|op| self.numbers.note(id, op));
         self.note_deliveries(id, txn.lsn, &ops);
         self.recovery.replayed_transactions += 1;
-        let Some(replayed) =
-            Self::account(&mut self.accounts, &self.deleted, self.catalog, self.pager, id, &ops)?
-        else {
-            if ops.iter().any(|op| matches!(op, Op::DeleteAccount)) {
-                self.forget(id);
-            } else if !self.deleted.contains(&id) {
-                self.unknown.insert(id);
-            }
-            return Ok(());
-        };
+        self.load(id, &ops)?;
+        // None: it was deleted.
+        let Some(replayed) = self.accounts.get_mut(&id) else { return Ok(()) };
         if txn.lsn <= replayed.as_of {
             return Ok(());
         }
         let account = &mut replayed.account;
         account.last_lsn = txn.lsn;
         for op in &ops {
-            apply(account, op, self.pager)?;
+            let missing = match apply_to_rest(account, op, self.pager, &mut self.numbers) {
+                Ok(missing) => missing,
+                // A trusted catalog may be what is damaged: it is made again first.
+                Err(Error::Corrupt { why, .. }) if self.recovery.catalog_rebuilt.is_some() => Some(why),
+                Err(error) => return Err(error),
+            };
+            if let Some(what) = missing {
+                self.inconsistent.entry(id).or_insert((txn.lsn, what));
+            }
         }
         if ops.iter().any(|op| matches!(op, Op::DeleteAccount)) {
             self.forget(id);
@@ -308,44 +319,36 @@ impl<'a> Replayer<'a> {
         self.accounts.remove(&id);
         self.deliveries.forget_account(id);
         self.unknown.remove(&id);
+        self.inconsistent.remove(&id);
     }
 
-    fn account<'m>(
-        accounts: &'m mut BTreeMap<AccountId, Replayed>,
-        deleted: &BTreeSet<AccountId>,
-        catalog: &Catalog,
-        pager: &Arc<Pager>,
-        id: AccountId,
-        ops: &[Op],
-    ) -> Result<Option<&'m mut Replayed>> {
-        if deleted.contains(&id) {
-            return Ok(None);
+    /// Takes in the account as it was before a transaction, unless it was deleted.
+    fn load(&mut self, id: AccountId, ops: &[Op]) -> Result<()> {
+        if self.deleted.contains(&id) {
+            return Ok(());
         }
-        if let Entry::Vacant(vacant) = accounts.entry(id) {
-            let account = match load(catalog, pager, id)? {
+        if let Entry::Vacant(vacant) = self.accounts.entry(id) {
+            let account = match load(self.catalog, self.pager, id)? {
                 Some(account) => account,
                 None => match ops.first() {
                     Some(Op::PutAccount { name, .. }) => Account::new(id, name),
-                    _ => return Ok(None),
+                    _ => {
+                        self.unknown.insert(id);
+                        lost_account(id, &|name| self.registry.find(name).is_some())
+                    }
                 },
             };
             vacant.insert(Replayed { as_of: account.last_lsn, account });
         }
-        Ok(accounts.get_mut(&id))
+        Ok(())
     }
 
     /// Lost transactions make the accounts they were of read-only; where nothing says whose they were,
-    /// all of them, and every counter has to jump past what they may have given. Lost messages alone
-    /// stop nobody from writing.
+    /// all of them, and every counter has to jump past what they may have given. What the catalog has is
+    /// not lost, and lost messages alone stop nobody from writing.
     fn hit(&mut self, damage: &[Damage]) {
-        self.log_damaged |= !damage.is_empty();
-        for lost in damage.iter().filter(|lost| lost.first_lsn > Lsn(0)) {
-            self.read_only.extend(&lost.accounts);
-            if lost.accounts.is_empty() {
-                self.everybody_hit = true;
-                self.lost_up_to = self.lost_up_to.max(Some(lost.last_lsn));
-            }
-        }
+        self.log_damaged |= damage.iter().any(Damage::is_hole);
+        self.holes.extend(damage.iter().filter(|lost| lost.is_hole() && lost.last_lsn > self.mark).cloned());
     }
 
     fn note_deliveries(&mut self, id: AccountId, lsn: Lsn, ops: &[Op]) {
@@ -369,14 +372,21 @@ impl<'a> Replayer<'a> {
         for (_, replayed) in std::mem::take(&mut self.accounts) {
             self.registry.publish(replayed.account);
         }
-        if self.everybody_hit {
-            self.read_only.extend(self.registry.ids());
+        let ids = self.registry.ids();
+        self.lost.accounts.append(&mut self.unknown);
+        self.lost.accounts.retain(|id| ids.contains(id));
+        self.holes.iter().for_each(|hole| self.lost.add(hole, &ids));
+        let hit = self.lost.hit();
+        for (id, (lsn, what)) in self.inconsistent.into_iter().filter(|(id, _)| !hit.contains(id)) {
+            self.recovery.damage.push(format!("account {id}: {what}"));
+            self.lost.add(
+                &Damage { first_lsn: lsn, last_lsn: lsn, accounts: vec![id], what, ..Damage::default() },
+                &ids,
+            );
         }
-        for id in &self.read_only {
-            self.registry.set_read_only(*id);
-        }
+        self.lost.hit().into_iter().filter(|id| ids.contains(id)).for_each(|id| self.registry.set_read_only(id));
         self.recovery.read_only_accounts = self.registry.read_only();
-        let lost_up_to = self.lost_up_to.max(self.recovery.lost_up_to);
+        let lost_up_to = self.lost.everybodys_up_to().max(self.recovery.lost_up_to);
         Recovered {
             recovery: self.recovery,
             registry: self.registry,
@@ -384,6 +394,7 @@ impl<'a> Replayer<'a> {
             numbers: self.numbers,
             changed: self.changed,
             lost_up_to,
+            lost: self.lost,
             damaged: Damaged::of_log(self.log_damaged),
             dirty,
             deleted: self.deleted,

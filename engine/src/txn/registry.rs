@@ -139,6 +139,11 @@ impl Registry {
         self.read_only.write().insert(id);
     }
 
+    /// The account takes writes again.
+    pub fn set_writable(&self, id: AccountId) {
+        self.read_only.write().remove(&id);
+    }
+
     #[must_use]
     pub fn is_read_only(&self, id: AccountId) -> bool {
         self.read_only.read().contains(&id)

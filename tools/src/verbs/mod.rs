@@ -6,6 +6,7 @@ pub mod export;
 pub mod import;
 pub mod mailbox;
 pub mod reindex;
+pub mod repair;
 pub mod search;
 pub mod serve;
 pub mod stats;

@@ -1,0 +1,62 @@
+//! The files beside the segments: snapshot runs, what the opening mended, and what does not belong there.
+
+use super::{Check, Kind};
+use crate::error::Result;
+use crate::log::run::RunReader;
+use crate::work::Unit;
+
+/// Folders where every file has a form of its own, and what their names may end in.
+const FOLDERS: [(&str, &str); 4] = [("log", ".seg"), ("bodies", ".seg"), ("cold", ".seg"), ("snapshots", ".run")];
+/// The files that are held back for a full disk.
+const RESERVE: &str = "reserve-";
+
+impl Check<'_, '_> {
+    pub(super) fn files(&mut self) -> Result<()> {
+        for what in &self.store.recovery().mended {
+            self.report.add(Kind::Mended, "store", what);
+        }
+        self.runs()?;
+        self.unknown_files();
+        Ok(())
+    }
+
+    /// The snapshot runs of both sets; deep, every byte of them.
+    fn runs(&mut self) -> Result<()> {
+        let log = &self.store.core().log;
+        let (current, previous) = log.manifest_runs();
+        let mut runs: Vec<_> = current.runs.into_iter().chain(previous.runs).collect();
+        runs.sort_by(|a, b| a.file.cmp(&b.file));
+        runs.dedup_by(|a, b| a.file == b.file);
+        let total = runs.iter().map(|run| run.bytes).sum();
+        let mut done = 0;
+        for run in runs {
+            self.work.step("reading snapshots", done, total, Unit::Bytes)?;
+            done += run.bytes;
+            let path = log.dir().join("snapshots").join(&run.file);
+            let deep = self.deep;
+            let read = RunReader::open(log.disk(), &path)
+                .and_then(|reader| if deep { reader.verify() } else { Ok(()) });
+            let Err(error) = read else { continue };
+            let (current, previous) = log.manifest_runs();
+            let counts = current.runs.iter().chain(&previous.runs).any(|counted| counted.file == run.file);
+            // What was merged away while it was looked at is no finding.
+            if counts {
+                self.report.add(Kind::Snapshot, &format!("snapshots/{}", run.file), &error.to_string());
+                self.evidence.runs.insert(run.file, error.to_string());
+            }
+        }
+        Ok(())
+    }
+
+    fn unknown_files(&mut self) {
+        let log = &self.store.core().log;
+        for (folder, ending) in FOLDERS {
+            let Ok(names) = log.disk().list(&log.dir().join(folder)) else { continue };
+            for name in names.iter().filter(|name| !name.ends_with(ending) && !name.starts_with(RESERVE)) {
+                let object = format!("{folder}/{name}");
+                self.report.add(Kind::UnknownFile, &object, "it is no file of a store");
+                self.evidence.unknown_files.push(object);
+            }
+        }
+    }
+}
