@@ -7,6 +7,7 @@
 
 pub mod accounts;
 pub mod attach;
+pub mod backup;
 pub mod catalog;
 pub mod check;
 mod codec;

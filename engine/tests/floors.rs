@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 /// Rooms and their floors. A new room has to be put here, and so has to be thought about.
-const FLOORS: [(&str, u32); 20] = [
+const FLOORS: [(&str, u32); 21] = [
     ("types", 0),
     ("metrics", 0),
     ("error", 1),
@@ -26,6 +26,7 @@ const FLOORS: [(&str, u32); 20] = [
     ("ops", 9),
     ("check", 10),
     ("repair", 11),
+    ("backup", 10),
     ("attach", 12),
 ];
 

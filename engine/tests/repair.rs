@@ -38,7 +38,9 @@ fn assert_kept(before: &Stored, after: &Stored, when: &str) {
             };
             for (uid, message) in messages {
                 let Some(bytes) = &message.bytes else { continue };
-                let Some(found) = messages_now.get(uid) else { panic!("{when}: {name} {mailbox} {uid} is gone") };
+                let Some(found) = messages_now.get(uid) else {
+                    panic!("{when}: {name} {mailbox} {uid} is gone")
+                };
                 assert_eq!(found.bytes.as_ref(), Some(bytes), "{when}: {name} {mailbox} {uid}");
                 if validity == validity_now {
                     assert_eq!(found, message, "{when}: {name} {mailbox} {uid}");

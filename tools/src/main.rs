@@ -8,6 +8,7 @@
 mod config;
 mod failure;
 mod formats;
+mod moment;
 mod output;
 mod password;
 mod progress;
@@ -54,6 +55,8 @@ enum Verb {
     Stats(verbs::stats::Args),
     Check(verbs::check::Args),
     Repair(verbs::repair::Args),
+    Backup(verbs::backup::Args),
+    Restore(verbs::restore::Args),
 }
 
 const DEFAULT_STORE: &str = "./mailcask-data";
@@ -88,6 +91,8 @@ fn run(cli: Cli, output: &Output) -> anyhow::Result<ExitCode> {
         Verb::Stats(args) => verbs::stats::run(args, &dir, output),
         Verb::Check(args) => verbs::check::run(args, &dir, output),
         Verb::Repair(args) => verbs::repair::run(args, &dir, output),
+        Verb::Backup(args) => verbs::backup::run(args, &dir, output),
+        Verb::Restore(args) => verbs::restore::run(args, &dir, output),
     }
 }
 

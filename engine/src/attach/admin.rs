@@ -10,6 +10,7 @@ use crate::accounts::route::Route;
 use crate::check::CheckReport;
 use crate::error::Result;
 use crate::indexer::IndexStats;
+use crate::log::Pinned;
 use crate::ops::{AccountInfo, Appended, Delivered, NewAccount, Recipient, Stats};
 use crate::repair::{Plan, Repaired};
 use crate::search::{Found, Key};
@@ -60,6 +61,11 @@ pub trait Admin: Send + Sync {
     /// Moves what lives out of segments that are mostly dead, and drops those.
     fn compact(&self, work: &mut Work<'_>) -> Result<CompactReport>;
 
+    /// Holds the files of this moment still for a backup, until the answer is dropped.
+    fn pin(&self) -> Result<Held>;
+    /// An account with the password hash it had elsewhere.
+    fn create_account_again(&self, again: &AccountAgain) -> Result<AccountId>;
+
     /// The account that an address is for, and what room it has: a hint, checked again at delivery.
     fn destination(&self, address: &str) -> Result<Option<Destination>>;
     /// Begins a message to deliver.
@@ -67,6 +73,22 @@ pub trait Admin: Send + Sync {
 
     /// Ends the use of the store: when this process owns it, it is closed cleanly.
     fn close(&self) -> Result<()>;
+}
+
+/// The files of a store, held still.
+pub struct Held {
+    pub pinned: Pinned,
+    /// What holds them.
+    pub(super) _by: Box<dyn Send>,
+}
+
+/// An account that comes back from a backup. Has no `Debug`: it holds what a password is checked with.
+#[derive(Clone, Serialize, Deserialize)]
+pub struct AccountAgain {
+    pub name: String,
+    /// Argon2id in PHC form.
+    pub password_hash: Option<String>,
+    pub quota_bytes: Option<u64>,
 }
 
 /// A message on its way to its recipients. Dropping it delivers nothing.

@@ -5,7 +5,7 @@
 //!   its callers need them, so it serves many threads.
 //! - A connection on which anything went wrong is dropped, never used again.
 
-use super::admin::{Admin, Delivery, Destination, MailboxInfo, NewMessage, RowInfo};
+use super::admin::{AccountAgain, Admin, Delivery, Destination, Held, MailboxInfo, NewMessage, RowInfo};
 use super::frame::{self, Frame};
 use super::wire::{Answer, Envelope, Hello, ItemHead, PROTOCOL, Request, Role, Told, VERSION, Welcome};
 use super::{peer, socket_path};
@@ -311,6 +311,20 @@ impl Admin for Remote {
 
     fn compact(&self, work: &mut Work<'_>) -> Result<CompactReport> {
         self.follow(&Request::Compact, work)
+    }
+
+    fn pin(&self) -> Result<Held> {
+        // The owner lets go when this connection ends: it serves nothing else.
+        let mut connection = self.take()?;
+        if let Err(error) = connection.send(&Request::Pin) {
+            return Err(connection.why_not_sent(error));
+        }
+        let pinned = connection.answer()??;
+        Ok(Held { pinned, _by: Box::new(connection) })
+    }
+
+    fn create_account_again(&self, again: &AccountAgain) -> Result<AccountId> {
+        self.call(&Request::CreateAccountAgain { again: again.clone() })
     }
 
     fn destination(&self, address: &str) -> Result<Option<Destination>> {

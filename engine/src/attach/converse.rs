@@ -6,6 +6,7 @@ use super::frame::{self, DATA_BYTES_MAX, Frame};
 use super::serve::Shared;
 use super::wire::{Answer, Envelope, Hello, ItemHead, PROTOCOL, Request, Told, VERSION, Welcome};
 use crate::error::{Error, Result};
+use crate::log::Pin;
 use crate::ops::{Appended, Delivered, NewAccount};
 use crate::types::{AccountId, MailboxId, Uid};
 use crate::work::{Step, Work};
@@ -25,13 +26,15 @@ struct Client<'a> {
     shared: &'a Shared,
     input: BufReader<UnixStream>,
     output: BufWriter<UnixStream>,
+    /// Held until this client leaves.
+    pins: Vec<Pin>,
 }
 
 /// Serves one client until it leaves.
 pub fn converse(shared: &Shared, stream: UnixStream) -> Result<()> {
     stream.set_write_timeout(Some(STALL)).map_err(frame::lost)?;
     let output = BufWriter::with_capacity(DATA_BYTES_MAX + 16, stream.try_clone().map_err(frame::lost)?);
-    let mut client = Client { shared, input: BufReader::new(stream), output };
+    let mut client = Client { shared, input: BufReader::new(stream), output, pins: Vec::new() };
     client.patience(Some(STALL))?;
     if !client.greet()? {
         return Ok(());
@@ -115,6 +118,14 @@ impl Client<'_> {
             Request::RepairPlan => self.long(|work| local.repair_plan(work)),
             Request::Repair { plan } => self.long(|work| local.repair(&plan, work)),
             Request::Compact => self.long(|work| local.compact(work)),
+            Request::Pin => {
+                let held = local.hold().map(|(pin, pinned)| {
+                    self.pins.push(pin);
+                    pinned
+                });
+                self.result(held)
+            }
+            Request::CreateAccountAgain { again } => self.result(local.create_account_again(&again)),
             Request::Destination { address } => self.result(local.destination(&address)),
             Request::Deliver => {
                 let verdicts = self.deliver()?;

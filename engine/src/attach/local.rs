@@ -1,10 +1,10 @@
 //! The store in this process, as an `Admin`.
 
-use super::admin::{Admin, Delivery, Destination, MailboxInfo, NewMessage, RowInfo};
+use super::admin::{AccountAgain, Admin, Delivery, Destination, Held, MailboxInfo, NewMessage, RowInfo};
 use crate::check::CheckReport;
 use crate::error::{Error, Result};
 use crate::indexer::IndexStats;
-use crate::log::MessageStager;
+use crate::log::{MessageStager, Pin, Pinned};
 use crate::mailbox::{Mailbox, Row, View};
 use crate::ops::{AccountInfo, AppendItem, Appended, Delivered, NewAccount, Recipient, Stats, Store};
 use crate::repair::{Plan, Repaired};
@@ -50,6 +50,11 @@ impl Local {
             stager.write(chunk.get(..count).unwrap_or_default())?;
         }
         Ok(AppendItem { message: stager.finish()?, flags, internal_date })
+    }
+
+    /// The same as `pin`, for one who keeps the pin elsewhere.
+    pub(super) fn hold(&self) -> Result<(Pin, Pinned)> {
+        self.store.pin()
     }
 
     pub(super) fn append_staged(
@@ -192,6 +197,15 @@ impl Admin for Local {
 
     fn compact(&self, work: &mut Work<'_>) -> Result<CompactReport> {
         self.store.compact_told(work)
+    }
+
+    fn pin(&self) -> Result<Held> {
+        let (pin, pinned) = self.hold()?;
+        Ok(Held { pinned, _by: Box::new(pin) })
+    }
+
+    fn create_account_again(&self, again: &AccountAgain) -> Result<AccountId> {
+        self.store.create_account_again(&again.name, again.password_hash.clone(), again.quota_bytes)
     }
 
     fn destination(&self, address: &str) -> Result<Option<Destination>> {

@@ -19,8 +19,8 @@ mod serve;
 mod wire;
 
 pub use admin::{
-    APPEND_BYTES_MAX, APPEND_MESSAGES_MAX, Admin, Body, Delivery, Destination, MailboxInfo, NewMessage,
-    RowInfo,
+    APPEND_BYTES_MAX, APPEND_MESSAGES_MAX, AccountAgain, Admin, Body, Delivery, Destination, Held,
+    MailboxInfo, NewMessage, RowInfo,
 };
 pub use client::Remote;
 pub use local::Local;

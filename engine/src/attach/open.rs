@@ -5,7 +5,7 @@
 //!   that come after it go to the new owner.
 //! - While a store changes hands nobody is told that it is gone: both sides try again for a while.
 
-use super::admin::{Admin, Delivery, Destination, MailboxInfo, NewMessage, RowInfo};
+use super::admin::{AccountAgain, Admin, Delivery, Destination, Held, MailboxInfo, NewMessage, RowInfo};
 use super::client::Remote;
 use super::local::Local;
 use super::serve::{Guard, serve};
@@ -265,6 +265,14 @@ impl Admin for Open {
 
     fn compact(&self, work: &mut Work<'_>) -> Result<CompactReport> {
         self.with(|admin| admin.compact(work))
+    }
+
+    fn pin(&self) -> Result<Held> {
+        self.with(|admin| admin.pin())
+    }
+
+    fn create_account_again(&self, again: &AccountAgain) -> Result<AccountId> {
+        self.with(|admin| admin.create_account_again(again))
     }
 
     fn destination(&self, address: &str) -> Result<Option<Destination>> {

@@ -9,6 +9,7 @@
 //! Read                                     Result<()>, data..., end (or a failure in its place)
 //! Deliver, data..., Envelope               Result<[Result<Delivered>]>
 //! Check, Compact, RepairPlan, Repair       Told::Step..., then Told::Done(Result<value>)
+//! Pin                                      Result<Pinned>; the files are held until the connection ends
 //! HandOver                                 Result<()>, then the owner closes the store
 //! ```
 //!
@@ -21,6 +22,7 @@
 //!   connection that ends without a word leaves the outcome unknown.
 //! - `Request` is never logged and has no `Debug`: it may hold a password.
 
+use super::admin::AccountAgain;
 use super::failure::Failure;
 use crate::ops::Recipient;
 use crate::repair::Plan;
@@ -88,6 +90,8 @@ pub enum Request {
     RepairPlan,
     Repair { plan: Plan },
     Compact,
+    Pin,
+    CreateAccountAgain { again: AccountAgain },
     Destination { address: String },
     Deliver,
     HandOver,

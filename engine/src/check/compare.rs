@@ -68,7 +68,8 @@ impl Check<'_, '_> {
 
     /// A row that is in nobody's way now stops the next whole snapshot.
     fn read_through_catalog(&mut self) {
-        let kinds = [RowKind::Store, RowKind::Account, RowKind::Mailbox, RowKind::Chunk, RowKind::DeliveryKeys];
+        let kinds =
+            [RowKind::Store, RowKind::Account, RowKind::Mailbox, RowKind::Chunk, RowKind::DeliveryKeys];
         for kind in kinds {
             if let Err(error) = self.store.core().catalog.scan_kind(kind, &mut |_, _| Ok(())) {
                 self.add(Kind::Catalog, "catalog", &error.to_string());

@@ -6,7 +6,8 @@ use crate::log::run::RunReader;
 use crate::work::Unit;
 
 /// Folders where every file has a form of its own, and what their names may end in.
-const FOLDERS: [(&str, &str); 4] = [("log", ".seg"), ("bodies", ".seg"), ("cold", ".seg"), ("snapshots", ".run")];
+const FOLDERS: [(&str, &str); 4] =
+    [("log", ".seg"), ("bodies", ".seg"), ("cold", ".seg"), ("snapshots", ".run")];
 /// The files that are held back for a full disk.
 const RESERVE: &str = "reserve-";
 

@@ -86,14 +86,22 @@ impl Kind {
     #[must_use]
     pub fn mend(self) -> &'static str {
         match self {
-            Self::Hole => "counters jump past what may have been issued, mailboxes get a new UIDVALIDITY, messages that no mailbox names come into `Recovered`",
+            Self::Hole => {
+                "counters jump past what may have been issued, mailboxes get a new UIDVALIDITY, messages that no mailbox names come into `Recovered`"
+            }
             Self::CoveredHole | Self::Snapshot => "two whole snapshots are written",
             Self::ReadOnlyAccount => "the account takes writes again once its hole is mended",
-            Self::LostAccount => "the account is completed under the name `recovered-ID`, with all that is known to be its",
-            Self::LostMessage => "what is left of it goes to quarantine/ and into `Recovered`, and the row is expunged",
+            Self::LostAccount => {
+                "the account is completed under the name `recovered-ID`, with all that is known to be its"
+            }
+            Self::LostMessage => {
+                "what is left of it goes to quarantine/ and into `Recovered`, and the row is expunged"
+            }
             Self::Segment => "what lives in the segment is moved, and its file goes to quarantine/",
             Self::RowFacts => "nothing mends it; restore the message from a backup",
-            Self::Mailbox | Self::Catalog | Self::Counters | Self::Deliveries => "it is made again from the log",
+            Self::Mailbox | Self::Catalog | Self::Counters | Self::Deliveries => {
+                "it is made again from the log"
+            }
             Self::Text | Self::Summaries => "it is made again from the messages",
             Self::Mended => "nothing is left to do",
             Self::UnknownFile => "it goes to quarantine/",

@@ -69,8 +69,9 @@ impl Check<'_, '_> {
         let listed = core.log.damage();
         let covers = |damage: &Damage, lsn: Lsn| damage.first_lsn <= lsn && lsn <= damage.last_lsn;
         for hole in &from_log.told.holes {
-            let is_known = known.iter().any(|(first, last)| *first <= hole.first_lsn && hole.last_lsn <= *last)
-                || hole.is_known_by(&listed);
+            let is_known =
+                known.iter().any(|(first, last)| *first <= hole.first_lsn && hole.last_lsn <= *last)
+                    || hole.is_known_by(&listed);
             if !is_known {
                 let (first, last) = (hole.first_lsn, hole.last_lsn);
                 let what = format!("transactions {first} to {last} are lost from the log: {}", hole.what);

@@ -55,7 +55,12 @@ impl Check<'_, '_> {
     fn summary_contents(&mut self, account: &Account, covered: EmailId) -> Result<()> {
         let mut from = Uncovered { covered: EmailId(0), marks: Marks::new() };
         while from.covered < covered.min(account.next_email) {
-            self.work.step("reading headers", u64::from(from.covered.0), u64::from(covered.0), Unit::Messages)?;
+            self.work.step(
+                "reading headers",
+                u64::from(from.covered.0),
+                u64::from(covered.0),
+                Unit::Messages,
+            )?;
             let next = window(account, &from, WINDOW_EMAILS)?;
             let rows: Vec<&Waiting> = next.rows.iter().filter(|row| row.email < covered).collect();
             let emails: Vec<EmailId> = rows.iter().map(|row| row.email).collect();

@@ -137,6 +137,7 @@ impl BodyWriter {
         let Some(mut open) = self.open.take() else { return Err(Error::Closed) };
         open.end = self.at;
         let segment = open.id;
+        shared.open_end.lock().insert(segment, open.end);
         let pin = shared.bodies.pin(segment);
         if open.end >= shared.options.segment_bytes {
             retire(shared, &open);

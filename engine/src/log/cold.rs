@@ -278,8 +278,11 @@ fn is_suspect(shared: &Shared, id: SegmentId) -> bool {
         || (segment.kind != SegmentKind::Body && segment.state == State::Sealed && lost_its_footer())
 }
 
-/// Unlinks dropped segments whose time has come.
+/// Unlinks dropped segments whose time has come, unless somebody holds the files.
 pub(super) fn sweep(shared: &Shared) -> Result<()> {
+    if shared.pins.are_held() {
+        return Ok(());
+    }
     let (manifest, now_ms) = (shared.manifest.load_full(), shared.clock.now_ms());
     let due: Vec<_> = manifest.doomed.iter().filter(|(_, d)| d.not_before_ms <= now_ms).collect();
     if due.is_empty() {

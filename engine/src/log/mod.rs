@@ -15,10 +15,13 @@ mod bytes;
 mod cold;
 mod footer;
 mod group;
+mod history;
+mod image;
 mod locations;
 mod manifest;
 mod message;
 mod open;
+mod pin;
 mod record;
 mod recover;
 mod remains;
@@ -38,7 +41,10 @@ mod writer;
 
 pub use cold::ColdSegment;
 pub use group::GroupBuilder;
+pub use history::{Chain, Cut, HistoryGroup, HistorySegment, read_history};
+pub use image::{Image, LogNumbers};
 pub use message::StoredMessage;
+pub use pin::{Pin, Pinned, StoreFile};
 pub use replay::OnTxn;
 pub use segment::SegmentKind;
 pub use stager::{MessageStager, StagedMessage};
@@ -214,6 +220,11 @@ impl Log {
         cold::sweep(&self.shared)
     }
 
+    /// Holds the files of this moment still until the pin is dropped, and tells what they are.
+    pub fn pin(&self) -> Result<(Pin, Pinned)> {
+        pin::pin(&self.shared)
+    }
+
     /// Transactions up to this LSN are in two snapshot sets and outside retention: log segments up to it may go.
     pub fn dead_before(&self, lsn: Lsn) {
         self.shared.dead_before.fetch_max(lsn.0, Ordering::AcqRel);
@@ -228,6 +239,9 @@ impl Log {
 
     /// Gives up a cold segment whose Relocate was refused.
     pub fn discard_cold(&self, cold: &ColdSegment) -> Result<()> {
+        if self.shared.pins.are_held() {
+            return self.drop_segments(&[cold.id], 0);
+        }
         self.shared.update_manifest(|m| {
             m.segments.remove(&cold.id);
         })?;
@@ -236,11 +250,15 @@ impl Log {
         self.shared.disk.remove_file(&path).map_err(|e| Error::io(format!("removing {}", path.display()), e))
     }
 
-    /// Makes `set` the newest set; runs that are in no set any more are removed.
+    /// Makes `set` the newest set; runs that are in no set any more are removed, unless a pin holds the files: then the
+    /// next set does it.
     pub fn install_runs(&self, set: RunSet) -> Result<()> {
         self.shared.update_manifest(|m| {
             m.previous_runs = std::mem::replace(&mut m.current_runs, set);
         })?;
+        if self.shared.pins.are_held() {
+            return Ok(());
+        }
         let (current, previous) = self.manifest_runs();
         let counts = |name: &String| current.runs.iter().chain(&previous.runs).any(|run| run.file == *name);
         let folder = self.shared.dir.join("snapshots");

@@ -436,6 +436,7 @@ impl Opening {
             dead_before: AtomicU64::new(0),
             open_end: Mutex::default(),
             pending_cold: Mutex::default(),
+            pins: Default::default(),
             _lock: lock,
         });
         let segment = OpenSegment::new(fresh);

@@ -8,6 +8,7 @@ use super::bodies::Bodies;
 use super::footer::MessageEntry;
 use super::locations::Locations;
 use super::manifest::{Manifest, Replace};
+use super::pin::Pins;
 use super::reserve::Reserve;
 use super::segment::{self, Files, Header, SegmentKind};
 use super::types::{LogOptions, Room};
@@ -41,10 +42,12 @@ pub(super) struct Shared {
     pub(super) durable_lsn: AtomicU64,
     pub(super) time_ms: AtomicU64,
     pub(super) dead_before: AtomicU64,
-    /// End of the durable groups of each segment being written.
+    /// End of the durable groups or messages of each segment being written.
     pub(super) open_end: Mutex<HashMap<SegmentId, u64>>,
     /// What cold segments that wait for their Relocate hold.
     pub(super) pending_cold: Mutex<HashMap<SegmentId, Arc<Vec<MessageEntry>>>>,
+    /// While held, no file goes.
+    pub(super) pins: Pins,
     pub(super) _lock: Box<dyn Send + Sync>,
 }
 

@@ -97,6 +97,11 @@ impl LogWriter {
         self.next_lsn
     }
 
+    /// Numbering goes on here, or where it was if that is higher: the past of a restored store may have gone on.
+    pub fn raise_next_lsn(&mut self, lsn: Lsn) {
+        self.next_lsn = self.next_lsn.max(lsn);
+    }
+
     /// Whether a group for `room` may be written now, as far as the reserve is concerned.
     #[must_use]
     pub fn admits(&self, room: Room) -> bool {
@@ -189,9 +194,13 @@ impl LogWriter {
         self.segment.end += len;
         self.last_lsn = lsn;
         self.next_lsn = lsn.next();
-        self.shared.open_end.lock().insert(id, self.segment.end);
-        self.shared.durable_lsn.fetch_max(lsn.0, Ordering::AcqRel);
-        self.shared.time_ms.store(time_ms, Ordering::Release);
+        {
+            // Together: a pin takes both.
+            let mut ends = self.shared.open_end.lock();
+            ends.insert(id, self.segment.end);
+            self.shared.durable_lsn.fetch_max(lsn.0, Ordering::AcqRel);
+            self.shared.time_ms.store(time_ms, Ordering::Release);
+        }
         for relocate in &effects.relocates {
             super::cold::apply_relocate(&self.shared, relocate);
         }

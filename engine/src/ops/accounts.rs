@@ -48,9 +48,19 @@ const JUMP: u32 = 1 << 20;
 impl Store {
     pub fn create_account(&self, new: &NewAccount<'_>) -> Result<AccountId> {
         check_name(new.name)?;
-        let name = new.name.to_owned();
         let hash = self.hash(new.password)?;
-        let quota_bytes = new.quota_bytes;
+        self.create_account_again(new.name, hash, new.quota_bytes)
+    }
+
+    /// An account with the password hash that it had in another store.
+    pub fn create_account_again(
+        &self,
+        name: &str,
+        hash: Option<String>,
+        quota_bytes: Option<u64>,
+    ) -> Result<AccountId> {
+        check_name(name)?;
+        let name = name.to_owned();
         self.core().submit(move |head| {
             head.admit(Room::Append)?;
             if head.find_account(&name).is_some() {

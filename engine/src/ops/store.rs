@@ -28,6 +28,9 @@ use std::path::Path;
 use std::sync::{Arc, OnceLock, mpsc};
 use std::thread::{self, JoinHandle};
 
+/// In a folder that a restore has not finished.
+pub const RESTORING: &str = "RESTORING";
+
 /// How a store is run. Nothing here is part of the format.
 #[derive(Debug, Clone)]
 pub struct StoreOptions {
@@ -140,16 +143,42 @@ impl Store {
         options: StoreOptions,
         catalog: impl FnOnce() -> Result<Catalog>,
     ) -> Result<Self> {
+        if disk.exists(&dir.join(RESTORING)) {
+            let why = format!(
+                "{} is not restored completely; run the same `mailcask restore` again, or empty it",
+                dir.display()
+            );
+            return Err(Error::NotPossible(why));
+        }
+        Self::open_from(disk, clock, dir, options, None, catalog)
+    }
+
+    /// The same; of a store just made from a backup, with groups numbered from `restored` on, or later.
+    pub(super) fn open_from(
+        disk: Arc<dyn Disk>,
+        clock: Arc<dyn Clock>,
+        dir: &Path,
+        options: StoreOptions,
+        restored: Option<Lsn>,
+        catalog: impl FnOnce() -> Result<Catalog>,
+    ) -> Result<Self> {
         let opened = Log::open(disk, clock.clone(), dir, options.log.clone())?;
         let catalog = Arc::new(catalog()?);
         let pager = Pager::new(catalog.clone(), options.chunk_cache_bytes);
-        let recovered = recover(&opened.log, &opened.report, &catalog, &pager, &clock.boot_id())?;
+        let mut recovered = recover(&opened.log, &opened.report, &catalog, &pager, &clock.boot_id())?;
+        if restored.is_some() {
+            // A backup has no catalog: that one is made is no news.
+            recovered.recovery.catalog_rebuilt = None;
+        }
         say(&recovered.recovery);
         if !recovered.holes.is_empty() {
             // Listed, and so said at every opening.
             opened.log.report_damage(&recovered.holes)?;
         }
-        let writer = opened.log.writer().ok_or(Error::Owned)?;
+        let mut writer = opened.log.writer().ok_or(Error::Owned)?;
+        let next_lsn = restored.unwrap_or_default();
+        writer.raise_next_lsn(next_lsn);
+        recovered.next_lsn = recovered.next_lsn.max(next_lsn);
         Self::start(opened.log, writer, clock, catalog, pager, recovered, options)
     }
 

@@ -4,8 +4,8 @@ use super::{Mend, Repair, strays};
 use crate::error::{Error, Result};
 use crate::log::Room;
 use crate::txn::head::Head;
-use crate::txn::op::Op;
 use crate::txn::mended::lost_account;
+use crate::txn::op::Op;
 use crate::types::AccountId;
 
 impl Repair<'_, '_> {

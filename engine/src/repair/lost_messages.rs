@@ -120,7 +120,8 @@ impl Repair<'_, '_> {
             let expunge = |of: &Account| {
                 let modseq = of.modseq.next();
                 let gone = batch.expunge.iter().filter(|(mailbox, _)| of.mailbox(**mailbox).is_some());
-                gone.map(|(mailbox, uids)| Op::Expunge { mailbox: *mailbox, uids: uids.clone(), modseq }).collect()
+                gone.map(|(mailbox, uids)| Op::Expunge { mailbox: *mailbox, uids: uids.clone(), modseq })
+                    .collect()
             };
             take_in(head, id, expunge, &batch.incoming)
         })?;

@@ -133,8 +133,7 @@ impl Plan {
             let mailbox_name = of.map_or_else(|_| String::new(), |of| of.header.name.to_string());
             let object = format!("{}, mailbox {mailbox} ({mailbox_name})", name(store, account));
             let why = format!("UIDs {uids}: their messages cannot be proved");
-            let does =
-                "copies what is stored to quarantine/, puts what is proved into `Recovered`, expunges the rows";
+            let does = "copies what is stored to quarantine/, puts what is proved into `Recovered`, expunges the rows";
             let gone = format!("what cannot be proved of {} messages", uids.len());
             let mend = Mend::LostMessages { account, mailbox, uids: uids.clone() };
             self.push(mend, object, &why, does, Some(gone));
@@ -157,7 +156,8 @@ impl Plan {
         } else if !evidence.covered.is_empty() {
             let ranges: Vec<String> =
                 evidence.covered.iter().map(|(first, last)| format!("{first} to {last}")).collect();
-            let why = format!("transactions {} are lost from the log; a view has what they did", ranges.join(", "));
+            let why =
+                format!("transactions {} are lost from the log; a view has what they did", ranges.join(", "));
             let object = format!("snapshots as of {} and {}", previous.as_of, current.as_of);
             self.push(Mend::Snapshots, object, &why, "writes two whole snapshots", None);
         }

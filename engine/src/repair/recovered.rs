@@ -52,7 +52,9 @@ pub fn take_in(
     let is_new = of.mailbox(mailbox).is_none();
     let mut email = of.next_email;
     let count = u32::try_from(incoming.len()).unwrap_or(u32::MAX);
-    if uid.0.max(email.0).checked_add(count).is_none_or(|end| end == u32::MAX) || mailbox == MailboxId(u32::MAX) {
+    if uid.0.max(email.0).checked_add(count).is_none_or(|end| end == u32::MAX)
+        || mailbox == MailboxId(u32::MAX)
+    {
         return Err(Error::Limit("the account has used up its 32-bit numbers".to_owned()));
     }
     if is_new && !incoming.is_empty() {

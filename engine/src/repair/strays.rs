@@ -42,7 +42,9 @@ pub fn find(core: &Core) -> Result<BTreeMap<AccountId, Vec<Stray>>> {
 /// Whether the log has nothing any more of the groups that are lost: then no group says what they held.
 fn is_gap(core: &Core, damage: &Damage) -> bool {
     let holds = |info: &SegmentInfo| {
-        info.kind == SegmentKind::Log && info.first_lsn <= damage.first_lsn && damage.first_lsn <= info.last_lsn
+        info.kind == SegmentKind::Log
+            && info.first_lsn <= damage.first_lsn
+            && damage.first_lsn <= info.last_lsn
     };
     !core.log.segments().iter().any(holds)
 }

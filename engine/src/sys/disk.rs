@@ -30,6 +30,14 @@ pub trait Disk: Send + Sync + 'static {
     fn create(&self, path: &Path) -> io::Result<Box<dyn File>>;
     /// Opens an existing file for reading and writing.
     fn open(&self, path: &Path) -> io::Result<Box<dyn File>>;
+    /// Opens an existing file for reading only: it may lie where nothing can be written.
+    fn open_read(&self, path: &Path) -> io::Result<Box<dyn File>> {
+        self.open(path)
+    }
+    /// Bytes that may still be written below a folder; `None` when nobody knows.
+    fn free_bytes(&self, _dir: &Path) -> io::Result<Option<u64>> {
+        Ok(None)
+    }
     fn create_dir_all(&self, path: &Path) -> io::Result<()>;
     /// The names in a folder, sorted; an absent folder is empty.
     fn list(&self, dir: &Path) -> io::Result<Vec<String>>;

@@ -2,6 +2,7 @@
 
 pub mod clock;
 pub mod disk;
+pub mod overlay;
 pub mod real;
 pub mod sim;
 pub mod thread;

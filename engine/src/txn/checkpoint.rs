@@ -13,8 +13,8 @@
 use super::core::Core;
 use super::lost::Lost;
 use super::numbers::Numbers;
-use crate::accounts::object::{self, AccountObject};
 use crate::accounts::Account;
+use crate::accounts::object::{self, AccountObject};
 use crate::catalog::{Catalog, Change, Kind, Mark, ObjectKey};
 use crate::codec::{Decoder, Encoder};
 use crate::error::{Error, Result};
@@ -277,7 +277,8 @@ mod tests {
         let (numbers, changed) = (Numbers::default(), ChangedKeys::new());
         let plain = encode_store_row(numbers, &changed, &Lost::default());
         let bytes = encode_store_row(numbers, &changed, &lost);
-        let drawn = golden("01 ac 02 ad 02 01 03 01 10 61 20 72 65 63 6f 72 64 3a 20 72 6f 74 74 65 6e 01 03");
+        let drawn =
+            golden("01 ac 02 ad 02 01 03 01 10 61 20 72 65 63 6f 72 64 3a 20 72 6f 74 74 65 6e 01 03");
         assert_eq!(bytes, [plain, drawn].concat());
         assert_eq!(decode_store_row(&bytes).unwrap(), (numbers, changed, lost));
     }

@@ -127,6 +127,19 @@ impl Head {
         id
     }
 
+    /// No account gets that number or a lower one any more; the log says so by naming it.
+    pub fn skip_accounts(&mut self, last: AccountId) {
+        if self.numbers.next_account <= last {
+            self.numbers.next_account = last.next();
+            self.open.builder.push_txn(Some(last), &op::encode(&[Op::DeleteAccount]));
+        }
+    }
+
+    /// UIDVALIDITYs given from now on are above this one.
+    pub fn raise_uid_validity(&mut self, given: UidValidity) {
+        self.numbers.last_uid_validity = self.numbers.last_uid_validity.max(given);
+    }
+
     pub fn give_uid_validity(&mut self) -> UidValidity {
         let now_ms = self.now_ms();
         self.numbers.give_uid_validity(now_ms)

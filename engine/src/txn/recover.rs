@@ -384,7 +384,11 @@ impl<'a> Replayer<'a> {
                 &ids,
             );
         }
-        self.lost.hit().into_iter().filter(|id| ids.contains(id)).for_each(|id| self.registry.set_read_only(id));
+        self.lost
+            .hit()
+            .into_iter()
+            .filter(|id| ids.contains(id))
+            .for_each(|id| self.registry.set_read_only(id));
         self.recovery.read_only_accounts = self.registry.read_only();
         let lost_up_to = self.lost.everybodys_up_to().max(self.recovery.lost_up_to);
         Recovered {

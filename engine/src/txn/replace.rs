@@ -78,11 +78,8 @@ fn put(head: &mut Head, mut right: Account, as_of: Lsn, is_known: bool) -> Resul
             Arc::make_mut(mailbox).header.changed_lsn = lsn;
         }
     }
-    let nothing_new = Op::Jump {
-        modseq: right.modseq,
-        next_email: right.next_email,
-        next_mailbox: right.next_mailbox,
-    };
+    let nothing_new =
+        Op::Jump { modseq: right.modseq, next_email: right.next_email, next_mailbox: right.next_mailbox };
     head.insert_account(right);
     // A transaction of its own: so it is published, and written by the next checkpoint.
     head.commit(id, vec![nothing_new])

@@ -96,7 +96,9 @@ fn change(store: &Store, rng: &mut Rng, id: AccountId) {
     let some: UidSet = uids.iter().filter(|_| rng.chance(15)).collect();
     let of_one = ["\\Seen", "\\Deleted", "$kept"];
     let flags = vec![(*rng.pick(&of_one).unwrap()).to_owned()];
-    store.change_flags(id, inbox, &some, FlagChange { op: FlagOp::Add, flags, unchanged_since: None }).unwrap();
+    store
+        .change_flags(id, inbox, &some, FlagChange { op: FlagOp::Add, flags, unchanged_since: None })
+        .unwrap();
     match rng.below(3) {
         0 => drop(store.expunge(id, inbox, None).unwrap()),
         1 => drop(store.copy(id, inbox, &some, mailbox(store, id, "Archive")).unwrap()),
@@ -114,7 +116,8 @@ pub fn filled(disk: &SimDisk, rng: &mut Rng) -> Stored {
         match rng.below(10) {
             0..5 => deliver(&store, rng, &ids, &text),
             5..8 => {
-                let item = AppendItem { message: stage(&store, &text).unwrap(), flags: vec![], internal_date: None };
+                let item =
+                    AppendItem { message: stage(&store, &text).unwrap(), flags: vec![], internal_date: None };
                 store.append(id, mailbox(&store, id, "INBOX"), vec![item]).unwrap();
             }
             _ => change(&store, rng, id),

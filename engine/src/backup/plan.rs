@@ -1,0 +1,203 @@
+//! Which files make the store of a moment, and what is known of its past after that moment.
+//!
+//! Laws
+//! - A moment is reached exactly or refused, with the nearest ones that can be had: nothing is left out silently.
+//! - A moment between two backups has the files of both: what lived then is in the older one or in the log since.
+//! - Where it is not known what changed after the moment, everything is taken for changed.
+
+use super::description::Description;
+use super::folder::Folder;
+use super::history::{Reached, reach, told_later};
+use crate::error::{Error, Result};
+use crate::log::{Image, LogNumbers, StoreFile};
+use crate::ops::{Later, long_jump};
+use crate::types::{Lsn, MessageNo};
+use std::path::PathBuf;
+
+/// Numbers that the segments of a restored store leave free for those of its past.
+const SEGMENTS_JUMP: u32 = 1 << 16;
+
+/// A moment that is asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Moment {
+    /// That of the newest backup.
+    Newest,
+    /// Milliseconds since 1970.
+    At(u64),
+}
+
+/// A file of the store to be, and where its bytes are.
+#[derive(Debug, Clone)]
+pub(super) struct Planned {
+    pub(super) file: StoreFile,
+    pub(super) from: PathBuf,
+    /// Of all of it; `None` where it ends before the copy does.
+    pub(super) crc32: Option<u32>,
+}
+
+/// How to make the store of a moment.
+#[derive(Debug, Clone)]
+pub struct Plan {
+    /// The backup it rests on.
+    pub backup: String,
+    /// The newest backup that was looked at.
+    pub newest: String,
+    /// Of its newest group.
+    pub lsn: Lsn,
+    pub time_ms: u64,
+    pub later: Later,
+    /// The moment lies between two backups.
+    pub is_between: bool,
+    pub(super) image: Image,
+    pub(super) files: Vec<Planned>,
+    /// Where its groups go on.
+    pub(super) next_lsn: Lsn,
+}
+
+/// Plans the store of a moment.
+pub fn plan(folder: &Folder, moment: Moment) -> Result<Plan> {
+    plan_up_to(folder, moment, None)
+}
+
+/// The same, as if there were no backup after the one named.
+pub(super) fn plan_up_to(folder: &Folder, moment: Moment, newest: Option<&str>) -> Result<Plan> {
+    let mut backups: Vec<&Description> = folder.backups().iter().collect();
+    if let Some(newest) = newest {
+        let at = backups.iter().position(|found| found.file_name() == newest);
+        let at = at.ok_or_else(|| Error::NotPossible(format!("the backup {newest} is gone")))?;
+        backups.truncate(at + 1);
+    }
+    let Some(newest) = backups.last().copied() else {
+        return Err(Error::NotPossible(format!("there is no backup in {}", folder.dir().display())));
+    };
+    let chosen = match moment {
+        Moment::Newest => Chosen::of(newest, backups.len())?,
+        Moment::At(at_ms) => choose(folder, &backups, at_ms)?,
+    };
+    let after = backups.get(chosen.after..).unwrap_or_default();
+    let mut later = told_later(folder, after, chosen.lsn)?;
+    later.all_changed |= chosen.forked;
+    let mut image = chosen.image;
+    let numbers = numbers(&backups)?;
+    let sources = [Some(chosen.base), chosen.next];
+    let files = image.files().into_iter().map(|file| find(folder, &sources, file)).collect::<Result<_>>()?;
+    image.set_numbers(numbers);
+    let highest = backups.iter().map(|found| found.lsn.0).max().unwrap_or_default();
+    Ok(Plan {
+        backup: chosen.base.file_name(),
+        newest: newest.file_name(),
+        lsn: chosen.lsn,
+        time_ms: chosen.time_ms,
+        later,
+        is_between: chosen.next.is_some(),
+        image,
+        files,
+        next_lsn: Lsn(long_jump(highest)),
+    })
+}
+
+struct Chosen<'a> {
+    base: &'a Description,
+    /// The next backup, when its log is needed too.
+    next: Option<&'a Description>,
+    image: Image,
+    lsn: Lsn,
+    time_ms: u64,
+    /// The backups from here on are later.
+    after: usize,
+    /// What followed is not in the next backup: the store was restored from an older one.
+    forked: bool,
+}
+
+impl<'a> Chosen<'a> {
+    fn of(base: &'a Description, after: usize) -> Result<Self> {
+        let (lsn, time_ms) = (base.lsn, base.time_ms);
+        Ok(Self { base, next: None, image: base.image()?, lsn, time_ms, after, forked: false })
+    }
+}
+
+fn choose<'a>(folder: &Folder, backups: &[&'a Description], at_ms: u64) -> Result<Chosen<'a>> {
+    // As of a backup nothing happened between its newest group and when it was taken.
+    let exact = backups.iter().rposition(|found| (found.time_ms..=found.as_of_ms).contains(&at_ms));
+    if let Some((at, base)) = exact.and_then(|at| Some((at, *backups.get(at)?))) {
+        return Chosen::of(base, at + 1);
+    }
+    let before = backups.iter().take_while(|found| found.as_of_ms <= at_ms).count();
+    let next = backups.get(before).copied();
+    let Some(base) = before.checked_sub(1).and_then(|at| backups.get(at)).copied() else {
+        let earliest = backups.first().map_or(0, |found| found.time_ms);
+        return Err(refuse(format!("the earliest moment in these backups is {}", show_time(earliest))));
+    };
+    let Some(next) = next else {
+        // Told in whole seconds, the newest moment is within one.
+        if at_ms / 1000 == base.as_of_ms / 1000 {
+            return Chosen::of(base, before);
+        }
+        return Err(refuse(format!(
+            "the newest backup is as of {}; leave --at away to restore that",
+            show_time(base.as_of_ms)
+        )));
+    };
+    match reach(folder, next, base.lsn, at_ms)? {
+        Reached::Base => Chosen::of(base, before),
+        Reached::Fork => Ok(Chosen { forked: true, ..Chosen::of(base, before)? }),
+        Reached::Group(cut) => Ok(Chosen {
+            base,
+            next: Some(next),
+            image: base.image()?.at(&next.image()?, &cut),
+            lsn: cut.lsn,
+            time_ms: cut.time_ms,
+            after: before,
+            forked: false,
+        }),
+        Reached::Hole(last) => Err(refuse(format!(
+            "the transactions of that time are in no backup; the nearest moments are {} and {}",
+            show_time(last.map_or(base.as_of_ms, |cut| cut.time_ms)),
+            show_time(next.time_ms)
+        ))),
+    }
+}
+
+fn refuse(why: String) -> Error {
+    Error::NotPossible(why)
+}
+
+/// Above those of every backup: of whatever history they are.
+fn numbers(backups: &[&Description]) -> Result<LogNumbers> {
+    let mut highest = LogNumbers::default();
+    for backup in backups {
+        let numbers = backup.image()?.numbers();
+        highest.epoch = highest.epoch.max(numbers.epoch);
+        highest.next_segment = highest.next_segment.max(numbers.next_segment);
+        highest.highest_message = highest.highest_message.max(numbers.highest_message);
+    }
+    Ok(LogNumbers {
+        epoch: highest.epoch.saturating_add(1),
+        next_segment: highest.next_segment.saturating_add(SEGMENTS_JUMP),
+        highest_message: MessageNo(long_jump(highest.highest_message.0)),
+    })
+}
+
+/// The copy of a file, in the newer of the two backups.
+fn find(folder: &Folder, sources: &[Option<&Description>], file: StoreFile) -> Result<Planned> {
+    let is_it = |copied: &&super::description::Copied| {
+        copied.file.folder == file.folder && copied.file.name == file.name && copied.file.bytes >= file.bytes
+    };
+    let found = sources.iter().rev().flatten().find_map(|source| source.files.iter().find(is_it));
+    let Some(copied) = found else {
+        let what = format!("{}/{}", file.folder, file.name);
+        return Err(Error::corrupt("the backup", format!("it does not name {what}")));
+    };
+    let crc32 = (copied.file.bytes == file.bytes).then_some(copied.crc32);
+    Ok(Planned { from: folder.path_of(copied), crc32, file })
+}
+
+/// `2026-11-23 04:00:05 UTC`.
+#[must_use]
+pub fn show_time(ms: u64) -> String {
+    let s = i64::try_from(ms / 1000).unwrap_or(i64::MAX);
+    let ((year, month, day), second) =
+        (crate::types::civil::civil(s.div_euclid(86_400)), s.rem_euclid(86_400));
+    let (hour, minute, second) = (second / 3600, second / 60 % 60, second % 60);
+    format!("{year:04}-{month:02}-{day:02} {hour:02}:{minute:02}:{second:02} UTC")
+}

@@ -1,0 +1,195 @@
+//! Taking a backup: copying the pinned files of a store.
+//!
+//! Laws
+//! - The pin is held by the caller until this returns.
+//! - After each piece the folder knows what it has: interrupted, the next run goes on there.
+//! - Another store's folder is refused before anything is written to it.
+
+use super::copy::{Copying, copy_name, crc_of};
+use super::description::{Copied, Description};
+use super::folder::{Folder, Known};
+use crate::error::{Error, Result};
+use crate::log::{Pinned, StoreFile};
+use crate::sys::disk::{Disk, File};
+use crate::work::{Unit, Work};
+use serde::Serialize;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+/// How fast may be copied.
+#[derive(Debug)]
+pub struct Rate {
+    bytes_per_second: Option<u64>,
+    /// Copied bytes are synced and noted this often: what an interrupted backup need not copy again.
+    pub piece_bytes: u64,
+    begun: Instant,
+    spent: u64,
+}
+
+impl Rate {
+    /// `None`: as fast as it goes.
+    #[must_use]
+    pub fn new(bytes_per_second: Option<u64>) -> Self {
+        Self { bytes_per_second, piece_bytes: 64 << 20, begun: Instant::now(), spent: 0 }
+    }
+
+    pub(super) fn spend(&mut self, bytes: u64) {
+        let Some(rate) = self.bytes_per_second else { return };
+        self.spent += bytes;
+        let due = Duration::from_millis(self.spent.saturating_mul(1000) / rate.max(1));
+        std::thread::sleep(due.saturating_sub(self.begun.elapsed()));
+    }
+}
+
+/// What a backup did.
+#[derive(Debug, Clone, Serialize)]
+pub struct Taken {
+    pub backup: String,
+    pub lsn: u64,
+    pub as_of_ms: u64,
+    pub files: u64,
+    /// Of the store as of this backup.
+    pub bytes: u64,
+    /// What the folder did not have yet.
+    pub bytes_copied: u64,
+}
+
+/// A file to copy, and what its copy has.
+struct Wanted {
+    file: StoreFile,
+    path: PathBuf,
+    copy: String,
+    known: Option<Known>,
+}
+
+/// Copies what the folder does not have of the pinned files of the store in `dir`, and describes it.
+pub fn take(
+    disk: &dyn Disk,
+    dir: &Path,
+    pinned: &Pinned,
+    now_ms: u64,
+    folder: &mut Folder,
+    rate: &mut Rate,
+    work: &mut Work<'_>,
+) -> Result<Taken> {
+    if folder.store_id().is_some_and(|id| id != pinned.store_id) {
+        let why = format!("{} holds backups of another store; choose another folder", folder.dir.display());
+        return Err(Error::NotPossible(why));
+    }
+    let known = folder.known();
+    let mut wanted = Vec::new();
+    for file in &pinned.files {
+        let path = dir.join(&file.folder).join(&file.name);
+        let copy = copy_name(file, &*open(disk, &path)?)?;
+        let known = known.get(&(file.folder.clone(), copy.clone())).copied();
+        wanted.push(Wanted { file: file.clone(), path, copy, known });
+    }
+    let missing = |w: &Wanted| w.file.bytes.saturating_sub(w.known.map_or(0, |known| known.bytes));
+    let to_copy: u64 = wanted.iter().map(missing).sum();
+    let free = folder.disk.free_bytes(&folder.dir);
+    if let Some(free) = free.map_err(|e| Error::io("asking for free space", e))?
+        && free < to_copy
+    {
+        let why = format!("{to_copy} bytes are to be copied, {} has {free} bytes left", folder.dir.display());
+        return Err(Error::NotPossible(why));
+    }
+    let description = describe(pinned, now_ms);
+    let mut taking = Taking { folder, rate, work, description, copied: 0, noted: 0, to_copy };
+    for one in wanted {
+        let from = open(disk, &one.path)?;
+        taking.one(one, &*from)?;
+    }
+    taking.finish(pinned)
+}
+
+fn open(disk: &dyn Disk, path: &Path) -> Result<Box<dyn File>> {
+    disk.open_read(path).map_err(|e| Error::io(format!("opening {}", path.display()), e))
+}
+
+fn describe(pinned: &Pinned, now_ms: u64) -> Description {
+    Description {
+        store_id: pinned.store_id,
+        epoch: pinned.epoch,
+        lsn: pinned.lsn,
+        time_ms: pinned.time_ms,
+        as_of_ms: now_ms.max(pinned.time_ms),
+        manifest: pinned.manifest.clone(),
+        files: Vec::new(),
+    }
+}
+
+struct Taking<'a, 'w> {
+    folder: &'a mut Folder,
+    rate: &'a mut Rate,
+    work: &'a mut Work<'w>,
+    description: Description,
+    copied: u64,
+    /// Of these.
+    noted: u64,
+    to_copy: u64,
+}
+
+impl Taking<'_, '_> {
+    fn one(&mut self, one: Wanted, from: &dyn File) -> Result<()> {
+        let path = self.folder.dir.join(&one.file.folder).join(&one.copy);
+        let bytes = one.file.bytes;
+        let mut copying = Copying::begin(&*self.folder.disk, &path, one.known, from)?;
+        let mut copied = Copied { file: one.file, copy: one.copy, crc32: copying.have.crc32 };
+        if copying.have.bytes > bytes {
+            // The copy went further once: of this backup are its first bytes.
+            copied.crc32 = crc_of(&*copying.to, bytes, &mut |_| Ok(()))?;
+            self.description.files.push(copied);
+            return Ok(());
+        }
+        while copying.have.bytes < bytes {
+            let end = bytes.min(copying.have.bytes + self.rate.piece_bytes.max(1));
+            let (done, to_copy, work) = (&mut self.copied, self.to_copy, &mut *self.work);
+            copied.crc32 = copying
+                .copy_to(end, self.rate, &mut |more| {
+                    *done += more;
+                    work.step("copying", *done, to_copy.max(*done), Unit::Bytes)
+                })?
+                .crc32;
+            copied.file.bytes = end;
+            if self.copied - self.noted >= self.rate.piece_bytes {
+                self.note(copied.clone())?;
+            }
+        }
+        self.description.files.push(copied);
+        Ok(())
+    }
+
+    /// Notes what the copies have: so far, and of the file that is being copied.
+    fn note(&mut self, last: Copied) -> Result<()> {
+        self.sync_folders()?;
+        let mut so_far = self.description.clone();
+        so_far.files.push(last);
+        self.noted = self.copied;
+        self.folder.note_partial(so_far)
+    }
+
+    /// The copies' names.
+    fn sync_folders(&self) -> Result<()> {
+        for folder in super::folder::FOLDERS {
+            let path = self.folder.dir.join(folder);
+            let synced = self.folder.disk.sync_dir(&path);
+            synced.map_err(|e| Error::io(format!("syncing {}", path.display()), e))?;
+        }
+        Ok(())
+    }
+
+    fn finish(self, pinned: &Pinned) -> Result<Taken> {
+        self.sync_folders()?;
+        let description = self.description;
+        let taken = Taken {
+            backup: description.file_name(),
+            lsn: pinned.lsn.0,
+            as_of_ms: description.as_of_ms,
+            files: description.files.len() as u64,
+            bytes: description.bytes(),
+            bytes_copied: self.copied,
+        };
+        self.folder.add(description)?;
+        Ok(taken)
+    }
+}

@@ -1,0 +1,177 @@
+//! Restore to a moment between two backups, and after a restore.
+
+use crate::common::model::{Account, read_out};
+use crate::common::work::stage;
+use crate::common::{assert_clean, seeds};
+use crate::world::*;
+use engine::Error;
+use engine::backup::{Folder, Moment, Rate, take, verify};
+use engine::ops::Recipient;
+use engine::sys::clock::Clock;
+use engine::sys::disk::Disk;
+use engine::work::Work;
+use std::path::Path;
+use std::sync::Arc;
+
+/// A moment, and what the store was then: everything, and each mailbox' UIDVALIDITY and HIGHESTMODSEQ.
+struct Then {
+    at_ms: u64,
+    model: Vec<Account>,
+    facts: Vec<Facts>,
+}
+
+#[test]
+fn any_moment_between_two_backups_comes_back() {
+    let (mut reached, mut refused, mut given_up) = (0, 0, 0);
+    for seed in seeds(12) {
+        println!("seed {seed}");
+        let mut world = World::new(seed);
+        world.work(5);
+        world.backup();
+        let first_ms = world.clock.now_ms();
+        let mut history = Vec::new();
+        for _ in 0..3 {
+            for _ in 0..12 {
+                world.work(1);
+                if world.rng.chance(15) {
+                    world.store.snapshot().unwrap();
+                    world.work(1);
+                    world.store.snapshot().unwrap();
+                    world.store.compact().unwrap();
+                }
+                let facts = world.ids.iter().map(|id| facts(&world.store, *id)).collect();
+                history.push(Then { at_ms: world.clock.now_ms() + 500, model: world.model.clone(), facts });
+            }
+            if world.rng.chance(50) {
+                world.restart();
+            }
+            world.backup();
+        }
+        let newest: Vec<Facts> = world.ids.iter().map(|id| facts(&world.store, *id)).collect();
+        for n in 0..4 {
+            let then = &history[world.rng.below(history.len())];
+            assert!(then.at_ms > first_ms);
+            let to = format!("/at{n}");
+            let restored = match try_restore(&world.disk, &world.clock, &to, Moment::At(then.at_ms), true) {
+                Ok(restored) => restored,
+                Err(Error::NotPossible(why)) => {
+                    assert!(why.contains("in no backup"), "{why}");
+                    refused += 1;
+                    continue;
+                }
+                Err(error) => panic!("seed {seed}: {error}"),
+            };
+            reached += 1;
+            let store = open(&world.disk, &world.clock, &to);
+            assert_clean(&store);
+            given_up += restored.unavailable.len();
+            for (who, id) in world.ids.iter().enumerate() {
+                let (found, mut expected) = (read_out(&store, *id), then.model[who].clone());
+                let name = store.account(*id).unwrap().name.to_string();
+                for lost in restored.unavailable.iter().filter(|lost| lost.account == name) {
+                    let lost_uids: Vec<u32> = lost.uids.split(',').flat_map(range).collect();
+                    let mailbox = expected.mailboxes.get_mut(&lost.mailbox).unwrap();
+                    mailbox.messages.retain(|message| !lost_uids.contains(&message.uid));
+                }
+                for (name, mailbox) in &mut expected.mailboxes {
+                    let jumped = found.mailboxes.get(name).map_or(0, |found| found.uid_next);
+                    assert!(
+                        jumped > newest[who].get(name).map_or(0, |now| now.1),
+                        "{name} may give a UID again"
+                    );
+                    mailbox.uid_next = jumped;
+                }
+                assert_eq!(found, expected, "seed {seed}, at {}", then.at_ms);
+                let now = facts(&store, *id);
+                for (name, then) in &then.facts[who] {
+                    let newest = newest[who].get(name);
+                    let is_same = newest.is_some_and(|newest| newest.0 == then.0 && newest.2 == then.2);
+                    if is_same && restored.new_uid_validities != "all" {
+                        assert_eq!(now[name].0, then.0, "{name} did not change since");
+                    } else {
+                        let highest = newest.map_or(0, |newest| newest.0).max(then.0);
+                        assert!(now[name].0 > highest, "seed {seed}: {name} changed since");
+                    }
+                }
+            }
+            store.close().unwrap();
+        }
+    }
+    println!("{reached} moments reached, {refused} refused, messages given up in {given_up} mailboxes");
+    assert!(reached >= 12);
+}
+
+fn range(text: &str) -> std::ops::RangeInclusive<u32> {
+    let (from, to) = text.split_once(':').unwrap_or((text, text));
+    from.parse().unwrap()..=to.parse().unwrap()
+}
+
+#[test]
+fn a_moment_that_cannot_be_had_is_refused_with_the_nearest_ones() {
+    let mut world = World::new(3);
+    let begin_ms = world.clock.now_ms();
+    let none = try_restore(&world.disk, &world.clock, "/to", Moment::Newest, true);
+    assert!(none.unwrap_err().to_string().contains("no backup"));
+    world.work(20);
+    world.backup();
+    let early = try_restore(&world.disk, &world.clock, "/to", Moment::At(begin_ms - 1), true);
+    assert!(early.unwrap_err().to_string().contains("earliest"));
+    let late_ms = world.clock.now_ms() + 60_000;
+    let late = try_restore(&world.disk, &world.clock, "/to", Moment::At(late_ms), true);
+    assert!(late.unwrap_err().to_string().contains("newest backup is as of"));
+    assert!(!world.disk.exists(Path::new("/to/RESTORING")), "what was refused left no mark");
+}
+
+#[test]
+fn a_restored_store_goes_on_in_the_same_folder() {
+    for seed in seeds(6) {
+        println!("seed {seed}");
+        let mut world = World::new(seed);
+        world.work(20);
+        world.backup();
+        let (first_ms, first) = (world.clock.now_ms(), world.model.clone());
+        world.work(20);
+        world.backup();
+        let (second_ms, second) = (world.clock.now_ms(), world.model.clone());
+        world.work(5);
+        // The store is lost; the first backup is what is wanted back. Its life goes on, and is backed up.
+        let moment = Moment::At(first_ms - 500);
+        try_restore(&world.disk, &world.clock, "/back", moment, true).unwrap();
+        world.store.close().unwrap();
+        world.disk = world.disk.kill();
+        let store = open(&world.disk, &world.clock, "/back");
+        let mut third = first.clone();
+        for n in 0..10 {
+            world.clock.advance(2_000);
+            let message = stage(&store, &format!("Subject: after {n}\r\n\r\nx\r\n")).unwrap();
+            let to = Recipient { account: world.ids[0], detail: None, address: "user0@test".into() };
+            store.deliver(&message, "s@x", vec![to]).remove(0).unwrap();
+        }
+        let (_held, pinned) = store.pin().unwrap();
+        let shared: Arc<dyn Disk> = Arc::new(world.disk.clone());
+        let mut dest = Folder::open(&shared, Path::new(DEST)).unwrap();
+        let (mut rate, mut work) = (Rate::new(None), Work::quiet());
+        let now_ms = world.clock.now_ms();
+        take(&world.disk, Path::new("/back"), &pinned, now_ms, &mut dest, &mut rate, &mut work).unwrap();
+        drop(dest);
+        third[0] = read_out(&store, world.ids[0]);
+        assert!(verify(&folder(&world.disk), &mut Work::quiet()).unwrap().findings.is_empty());
+        // Both lives can be had.
+        let lives = [(first_ms - 500, &first), (second_ms - 500, &second), (now_ms, &third)];
+        for (n, (at_ms, expected)) in lives.into_iter().enumerate() {
+            let to = format!("/life{n}");
+            try_restore(&world.disk, &world.clock, &to, Moment::At(at_ms), true).unwrap();
+            let store = open(&world.disk, &world.clock, &to);
+            assert_clean(&store);
+            for (id, expected) in world.ids.iter().zip(expected) {
+                let found = read_out(&store, *id);
+                for (name, mailbox) in &expected.mailboxes {
+                    assert_eq!(
+                        found.mailboxes[name].messages, mailbox.messages,
+                        "seed {seed}, life {n}: {name}"
+                    );
+                }
+            }
+        }
+    }
+}
