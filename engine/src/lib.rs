@@ -30,5 +30,5 @@ pub mod work;
 pub use error::{Error, Result};
 pub use ops::{Store, StoreOptions};
 pub use txn::Watch;
-pub use txn::compact::CompactReport;
+pub use txn::compact::{CompactOptions, CompactReport};
 pub use txn::recover::Recovery;

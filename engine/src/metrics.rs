@@ -12,6 +12,7 @@ pub struct Metrics {
     checkpoints: AtomicU64,
     snapshots: AtomicU64,
     segments_compacted: AtomicU64,
+    removals: AtomicU64,
     messages_indexed: AtomicU64,
     text_segments_built: AtomicU64,
     text_segments_merged: AtomicU64,
@@ -31,6 +32,8 @@ pub struct Counts {
     pub checkpoints: u64,
     pub snapshots: u64,
     pub segments_compacted: u64,
+    /// Transactions that expunged messages, or deleted a mailbox or an account.
+    pub removals: u64,
     /// Messages whose text went into a tail: from then on searches need not read them.
     pub messages_indexed: u64,
     /// Segments of text views made of a tail.
@@ -74,6 +77,15 @@ impl Metrics {
         add(&self.segments_compacted, segments);
     }
 
+    pub fn removed(&self) {
+        add(&self.removals, 1);
+    }
+
+    #[must_use]
+    pub fn removals(&self) -> u64 {
+        self.removals.load(Ordering::Relaxed)
+    }
+
     pub fn messages_indexed(&self, messages: u64) {
         add(&self.messages_indexed, messages);
     }
@@ -100,6 +112,7 @@ impl Metrics {
             checkpoints: read(&self.checkpoints),
             snapshots: read(&self.snapshots),
             segments_compacted: read(&self.segments_compacted),
+            removals: read(&self.removals),
             messages_indexed: read(&self.messages_indexed),
             text_segments_built: read(&self.text_segments_built),
             text_segments_merged: read(&self.text_segments_merged),

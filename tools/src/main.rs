@@ -57,6 +57,7 @@ enum Verb {
     Repair(verbs::repair::Args),
     Backup(verbs::backup::Args),
     Restore(verbs::restore::Args),
+    Compact(verbs::compact::Args),
 }
 
 const DEFAULT_STORE: &str = "./mailcask-data";
@@ -93,6 +94,7 @@ fn run(cli: Cli, output: &Output) -> anyhow::Result<ExitCode> {
         Verb::Repair(args) => verbs::repair::run(args, &dir, output),
         Verb::Backup(args) => verbs::backup::run(args, &dir, output),
         Verb::Restore(args) => verbs::restore::run(args, &dir, output),
+        Verb::Compact(args) => verbs::compact::run(args, &dir, output),
     }
 }
 

@@ -41,6 +41,7 @@ class Context:
         self.seed = arguments.seed
         self.random = random.Random(self.seed)
         self.summary = ""
+        self.cleanups = []  # called at the end, last first, whatever the verdict
 
     async def imap(self, account=ACCOUNT, password=PASSWORD, watch=None):
         """A logged-in connection."""
@@ -143,6 +144,8 @@ def _run(run, name, arguments, accounts):
     finally:
         if server is not None:
             server.kill()
+        for cleanup in reversed(context.cleanups if context else ()):
+            cleanup()
         if arguments.keep:
             print(f"kept {folder}")
         else:

@@ -129,9 +129,13 @@ class Mailcask:
         import shutil
         shutil.rmtree(self.store / "catalog")
 
-    def check(self):
+    def check_deep(self):
+        """`mailcask check --deep`, beside the server or without one."""
+        return self.check("--deep")
+
+    def check(self, *options):
         """`mailcask check`: its report; an error where it found anything."""
-        done = self.tool("check", "--json", check=False)
+        done = self.tool("check", "--json", *options, check=False)
         if done.returncode:
             raise ServerError(f"mailcask check ended with {done.returncode}: "
                               f"{done.stdout.decode(errors='replace')[-3000:]}"

@@ -11,10 +11,10 @@ use crate::check::CheckReport;
 use crate::error::Result;
 use crate::indexer::IndexStats;
 use crate::log::Pinned;
-use crate::ops::{AccountInfo, Appended, Delivered, NewAccount, Recipient, Stats};
+use crate::ops::{AccountInfo, Appended, Delivered, Kept, KeptMailbox, NewAccount, Recipient, Stats};
 use crate::repair::{Plan, Repaired};
 use crate::search::{Found, Key};
-use crate::txn::compact::CompactReport;
+use crate::txn::compact::{CompactOptions, CompactReport};
 use crate::types::{AccountId, MailboxId, ModSeq, Uid, UidValidity, ZonedTime};
 use crate::work::Work;
 use serde::{Deserialize, Serialize};
@@ -40,6 +40,18 @@ pub trait Admin: Send + Sync {
     /// Appends in order, all or none, as one commit.
     fn append(&self, account: AccountId, mailbox: MailboxId, messages: &mut [NewMessage])
     -> Result<Appended>;
+    /// The same for messages that keep numbers of theirs; UIDs have to rise.
+    fn append_kept(
+        &self,
+        account: AccountId,
+        mailbox: MailboxId,
+        messages: &mut [NewMessage],
+        kept: &[Kept],
+    ) -> Result<Appended>;
+    /// Makes a mailbox that keeps the numbers of another one.
+    fn create_kept_mailbox(&self, account: AccountId, kept: &KeptMailbox) -> Result<MailboxId>;
+    /// Has the mailbox's next message get this UID, or a greater one.
+    fn raise_uid_next(&self, account: AccountId, mailbox: MailboxId, uid_next: Uid) -> Result<()>;
     /// The next rows of the mailbox as it is now, from that UID on; none at the end.
     fn rows(&self, account: AccountId, mailbox: MailboxId, from: Uid) -> Result<Vec<RowInfo>>;
     /// Writes a whole message, checked against its digest; returns its size. After an error, `out`
@@ -59,7 +71,7 @@ pub trait Admin: Send + Sync {
     /// Does what is planned.
     fn repair(&self, plan: &Plan, work: &mut Work<'_>) -> Result<Repaired>;
     /// Moves what lives out of segments that are mostly dead, and drops those.
-    fn compact(&self, work: &mut Work<'_>) -> Result<CompactReport>;
+    fn compact(&self, options: CompactOptions, work: &mut Work<'_>) -> Result<CompactReport>;
 
     /// Holds the files of this moment still for a backup, until the answer is dropped.
     fn pin(&self) -> Result<Held>;
@@ -132,6 +144,7 @@ pub struct RowInfo {
     pub modseq: ModSeq,
     pub flags: Vec<String>,
     pub internal_date: ZonedTime,
+    pub save_date_s: i64,
     pub size_bytes: u64,
 }
 

@@ -12,10 +12,10 @@ use super::{peer, socket_path};
 use crate::check::CheckReport;
 use crate::error::{Error, Result};
 use crate::indexer::IndexStats;
-use crate::ops::{AccountInfo, Appended, Delivered, NewAccount, Recipient, Stats};
+use crate::ops::{AccountInfo, Appended, Delivered, Kept, KeptMailbox, NewAccount, Recipient, Stats};
 use crate::repair::{Plan, Repaired};
 use crate::search::{Found, Key};
-use crate::txn::compact::CompactReport;
+use crate::txn::compact::{CompactOptions, CompactReport};
 use crate::types::{AccountId, MailboxId, Uid};
 use crate::work::Work;
 use parking_lot::Mutex;
@@ -176,10 +176,10 @@ impl Connection {
         }
     }
 
-    fn send_message(&mut self, message: &mut NewMessage) -> Result<()> {
+    fn send_message(&mut self, message: &mut NewMessage, kept: Kept) -> Result<()> {
         frame::control(
             &mut self.output,
-            &ItemHead { flags: message.flags.clone(), internal_date: message.internal_date },
+            &ItemHead { flags: message.flags.clone(), internal_date: message.internal_date, kept },
         )?;
         let unread = |e| Error::NotPossible(format!("a message to append cannot be read: {e}"));
         let mut body = message.body.open().map_err(unread)?;
@@ -241,12 +241,32 @@ impl Admin for Remote {
         mailbox: MailboxId,
         messages: &mut [NewMessage],
     ) -> Result<Appended> {
+        self.append_kept(account, mailbox, messages, &[])
+    }
+
+    fn append_kept(
+        &self,
+        account: AccountId,
+        mailbox: MailboxId,
+        messages: &mut [NewMessage],
+        kept: &[Kept],
+    ) -> Result<Appended> {
         self.exchange(|connection| {
             let request = Request::Append { account, mailbox, messages: messages.len() };
             frame::control(&mut connection.output, &request)?;
-            messages.iter_mut().try_for_each(|message| connection.send_message(message))?;
+            for (at, message) in messages.iter_mut().enumerate() {
+                connection.send_message(message, kept.get(at).copied().unwrap_or_default())?;
+            }
             connection.flush()
         })
+    }
+
+    fn create_kept_mailbox(&self, account: AccountId, kept: &KeptMailbox) -> Result<MailboxId> {
+        self.call(&Request::CreateKeptMailbox { account, kept: kept.clone() })
+    }
+
+    fn raise_uid_next(&self, account: AccountId, mailbox: MailboxId, uid_next: Uid) -> Result<()> {
+        self.call(&Request::RaiseUidNext { account, mailbox, uid_next })
     }
 
     fn rows(&self, account: AccountId, mailbox: MailboxId, from: Uid) -> Result<Vec<RowInfo>> {
@@ -309,8 +329,8 @@ impl Admin for Remote {
         self.follow(&Request::Repair { plan: plan.clone() }, work)
     }
 
-    fn compact(&self, work: &mut Work<'_>) -> Result<CompactReport> {
-        self.follow(&Request::Compact, work)
+    fn compact(&self, options: CompactOptions, work: &mut Work<'_>) -> Result<CompactReport> {
+        self.follow(&Request::Compact { options }, work)
     }
 
     fn pin(&self) -> Result<Held> {

@@ -108,6 +108,12 @@ impl Client<'_> {
                 let appended = self.append(account, mailbox, messages)?;
                 self.result(appended)
             }
+            Request::CreateKeptMailbox { account, kept } => {
+                self.result(local.create_kept_mailbox(account, &kept))
+            }
+            Request::RaiseUidNext { account, mailbox, uid_next } => {
+                self.result(local.raise_uid_next(account, mailbox, uid_next))
+            }
             Request::Rows { account, mailbox, from } => self.result(local.rows(account, mailbox, from)),
             Request::Search { account, mailbox, key } => self.result(local.search(account, mailbox, &key)),
             Request::Read { account, mailbox, uid } => self.read(account, mailbox, uid),
@@ -117,7 +123,6 @@ impl Client<'_> {
             Request::Check { deep } => self.long(|work| local.check(deep, work)),
             Request::RepairPlan => self.long(|work| local.repair_plan(work)),
             Request::Repair { plan } => self.long(|work| local.repair(&plan, work)),
-            Request::Compact => self.long(|work| local.compact(work)),
             Request::Pin => {
                 let held = local.hold().map(|(pin, pinned)| {
                     self.pins.push(pin);
@@ -126,6 +131,7 @@ impl Client<'_> {
                 self.result(held)
             }
             Request::CreateAccountAgain { again } => self.result(local.create_account_again(&again)),
+            Request::Compact { options } => self.long(|work| local.compact(options, work)),
             Request::Destination { address } => self.result(local.destination(&address)),
             Request::Deliver => {
                 let verdicts = self.deliver()?;
@@ -187,7 +193,7 @@ impl Client<'_> {
             let mut body = MessageIn::new(&mut self.input);
             if let Ok(items) = &mut staged {
                 match self.shared.local.stage(&mut body, head.flags, head.internal_date) {
-                    Ok(item) => items.push(item),
+                    Ok(item) => items.push((item, head.kept)),
                     Err(error) => staged = Err(error),
                 }
             }

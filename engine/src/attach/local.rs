@@ -6,10 +6,12 @@ use crate::error::{Error, Result};
 use crate::indexer::IndexStats;
 use crate::log::{MessageStager, Pin, Pinned};
 use crate::mailbox::{Mailbox, Row, View};
-use crate::ops::{AccountInfo, AppendItem, Appended, Delivered, NewAccount, Recipient, Stats, Store};
+use crate::ops::{
+    AccountInfo, AppendItem, Appended, Delivered, Kept, KeptMailbox, NewAccount, Recipient, Stats, Store,
+};
 use crate::repair::{Plan, Repaired};
 use crate::search::{Context, Found, Key, Progress};
-use crate::txn::compact::CompactReport;
+use crate::txn::compact::{CompactOptions, CompactReport};
 use crate::types::{AccountId, MailboxId, Uid, UidSet, ZonedTime};
 use crate::work::Work;
 use std::io::{Read, Write};
@@ -61,9 +63,9 @@ impl Local {
         &self,
         account: AccountId,
         mailbox: MailboxId,
-        items: Vec<AppendItem>,
+        items: Vec<(AppendItem, Kept)>,
     ) -> Result<Appended> {
-        self.store.append(account, mailbox, items)
+        self.store.append_kept(account, mailbox, items)
     }
 
     /// A message that grows past the limit is refused before it is all staged.
@@ -126,12 +128,31 @@ impl Admin for Local {
         mailbox: MailboxId,
         messages: &mut [NewMessage],
     ) -> Result<Appended> {
+        self.append_kept(account, mailbox, messages, &[])
+    }
+
+    fn append_kept(
+        &self,
+        account: AccountId,
+        mailbox: MailboxId,
+        messages: &mut [NewMessage],
+        kept: &[Kept],
+    ) -> Result<Appended> {
         let mut items = Vec::with_capacity(messages.len());
-        for message in messages {
+        for (at, message) in messages.iter_mut().enumerate() {
             let mut body = message.body.open().map_err(|e| Error::io("reading a message to append", e))?;
-            items.push(self.stage(&mut body, message.flags.clone(), message.internal_date)?);
+            let item = self.stage(&mut body, message.flags.clone(), message.internal_date)?;
+            items.push((item, kept.get(at).copied().unwrap_or_default()));
         }
         self.append_staged(account, mailbox, items)
+    }
+
+    fn create_kept_mailbox(&self, account: AccountId, kept: &KeptMailbox) -> Result<MailboxId> {
+        self.store.create_kept_mailbox(account, kept)
+    }
+
+    fn raise_uid_next(&self, account: AccountId, mailbox: MailboxId, uid_next: Uid) -> Result<()> {
+        self.store.raise_uid_next(account, mailbox, uid_next)
     }
 
     fn rows(&self, account: AccountId, mailbox: MailboxId, from: Uid) -> Result<Vec<RowInfo>> {
@@ -142,6 +163,7 @@ impl Admin for Local {
             modseq: row.modseq,
             flags: mailbox.flag_names(&row.flags).into_iter().map(str::to_owned).collect(),
             internal_date: row.internal_date,
+            save_date_s: row.save_date_s,
             size_bytes: u64::from(row.size_bytes),
         };
         mailbox.rows(&wanted).take(ROWS_PAGE).map(|row| row.map(row_info)).collect()
@@ -195,8 +217,8 @@ impl Admin for Local {
         self.store.repair(plan, work)
     }
 
-    fn compact(&self, work: &mut Work<'_>) -> Result<CompactReport> {
-        self.store.compact_told(work)
+    fn compact(&self, options: CompactOptions, work: &mut Work<'_>) -> Result<CompactReport> {
+        self.store.compact_told(options, work)
     }
 
     fn pin(&self) -> Result<Held> {

@@ -13,10 +13,10 @@ use super::wire::Role;
 use crate::check::CheckReport;
 use crate::error::{Error, Result};
 use crate::indexer::IndexStats;
-use crate::ops::{AccountInfo, Appended, NewAccount, Stats, Store, StoreOptions};
+use crate::ops::{AccountInfo, Appended, Kept, KeptMailbox, NewAccount, Stats, Store, StoreOptions};
 use crate::repair::{Plan, Repaired};
 use crate::search::{Found, Key};
-use crate::txn::compact::CompactReport;
+use crate::txn::compact::{CompactOptions, CompactReport};
 use crate::types::{AccountId, MailboxId, Uid};
 use crate::work::Work;
 use parking_lot::RwLock;
@@ -227,6 +227,24 @@ impl Admin for Open {
         self.with(|admin| admin.append(account, mailbox, messages))
     }
 
+    fn append_kept(
+        &self,
+        account: AccountId,
+        mailbox: MailboxId,
+        messages: &mut [NewMessage],
+        kept: &[Kept],
+    ) -> Result<Appended> {
+        self.with(|admin| admin.append_kept(account, mailbox, messages, kept))
+    }
+
+    fn create_kept_mailbox(&self, account: AccountId, kept: &KeptMailbox) -> Result<MailboxId> {
+        self.with(|admin| admin.create_kept_mailbox(account, kept))
+    }
+
+    fn raise_uid_next(&self, account: AccountId, mailbox: MailboxId, uid_next: Uid) -> Result<()> {
+        self.with(|admin| admin.raise_uid_next(account, mailbox, uid_next))
+    }
+
     fn rows(&self, account: AccountId, mailbox: MailboxId, from: Uid) -> Result<Vec<RowInfo>> {
         self.with(|admin| admin.rows(account, mailbox, from))
     }
@@ -263,8 +281,8 @@ impl Admin for Open {
         self.with(|admin| admin.repair(plan, work))
     }
 
-    fn compact(&self, work: &mut Work<'_>) -> Result<CompactReport> {
-        self.with(|admin| admin.compact(work))
+    fn compact(&self, options: CompactOptions, work: &mut Work<'_>) -> Result<CompactReport> {
+        self.with(|admin| admin.compact(options, work))
     }
 
     fn pin(&self) -> Result<Held> {

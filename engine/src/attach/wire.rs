@@ -24,9 +24,10 @@
 
 use super::admin::AccountAgain;
 use super::failure::Failure;
-use crate::ops::Recipient;
+use crate::ops::{Kept, KeptMailbox, Recipient};
 use crate::repair::Plan;
 use crate::search::Key;
+use crate::txn::compact::CompactOptions;
 use crate::types::{AccountId, MailboxId, Uid, ZonedTime};
 use crate::work::Step;
 use serde::{Deserialize, Serialize};
@@ -80,6 +81,8 @@ pub enum Request {
     CreateMailbox { account: AccountId, name: String },
     DeleteMailbox { account: AccountId, mailbox: MailboxId },
     Append { account: AccountId, mailbox: MailboxId, messages: usize },
+    CreateKeptMailbox { account: AccountId, kept: KeptMailbox },
+    RaiseUidNext { account: AccountId, mailbox: MailboxId, uid_next: Uid },
     Rows { account: AccountId, mailbox: MailboxId, from: Uid },
     Read { account: AccountId, mailbox: MailboxId, uid: Uid },
     Search { account: AccountId, mailbox: MailboxId, key: Key },
@@ -89,9 +92,9 @@ pub enum Request {
     Check { deep: bool },
     RepairPlan,
     Repair { plan: Plan },
-    Compact,
     Pin,
     CreateAccountAgain { again: AccountAgain },
+    Compact { options: CompactOptions },
     Destination { address: String },
     Deliver,
     HandOver,
@@ -101,6 +104,7 @@ pub enum Request {
 pub struct ItemHead {
     pub flags: Vec<String>,
     pub internal_date: Option<ZonedTime>,
+    pub kept: Kept,
 }
 
 #[derive(Serialize, Deserialize)]

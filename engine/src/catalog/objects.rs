@@ -171,6 +171,11 @@ impl Catalog {
         self.rows.flush_durable()
     }
 
+    /// After a write that failed: whatever was made durable is there, the rest may be. Does nothing otherwise.
+    pub fn mend(&self) -> Result<()> {
+        self.rows.mend()
+    }
+
     /// Forgets everything, the mark included.
     pub fn delete_and_reopen(&self) -> Result<()> {
         self.rows.clear()

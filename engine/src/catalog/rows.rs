@@ -19,5 +19,9 @@ pub trait Rows: Send + Sync {
     fn clear(&self) -> Result<()>;
     /// Returns when everything written before is safe from a loss of power.
     fn flush_durable(&self) -> Result<()>;
+    /// After a write that failed: begins anew from what is on the disk, all that was flushed.
+    fn mend(&self) -> Result<()> {
+        Ok(())
+    }
     fn bytes_on_disk(&self) -> Result<u64>;
 }

@@ -4,6 +4,8 @@
 //! - One tree, prefixed keys; no value over 4 KB (larger ones become files and leak).
 //! - `flush` is called by one thread at a time, never `flush_async` (it deadlocks) and no flusher of
 //!   sled's own. sled's flush is no fsync: its files are synced here after it.
+//! - After an I/O error (a full disk) sled answers every later write with that same error: it is opened anew
+//!   before the next one.
 //! - sled may panic on what a power cut left behind: every call is guarded.
 
 use super::rows::{Rows, Visit, Write};
@@ -14,6 +16,11 @@ use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+/// How often sled is asked to give up its file, some milliseconds apart, before that is an error.
+const REOPEN_TRIES: u32 = 50;
 
 pub struct SledRows {
     disk: Arc<dyn Disk>,
@@ -22,6 +29,8 @@ pub struct SledRows {
     /// `None` only inside `clear`, or after it failed.
     db: RwLock<Option<sled::Db>>,
     flushing: Mutex<()>,
+    /// A write failed since sled was opened.
+    failed: AtomicBool,
 }
 
 impl SledRows {
@@ -41,6 +50,7 @@ impl SledRows {
             cache_bytes,
             db: RwLock::new(Some(db)),
             flushing: Mutex::new(()),
+            failed: AtomicBool::new(false),
         })
     }
 
@@ -49,6 +59,15 @@ impl SledRows {
             Some(db) => guarded(|| f(db)),
             None => Err(Error::corrupt("the catalog", "it could not be opened anew; restart")),
         }
+    }
+
+    /// A call after which, if it fails, sled takes no more.
+    fn written<T>(&self, f: impl FnOnce(&sled::Db) -> sled::Result<T>) -> Result<T> {
+        let done = self.with(f);
+        if done.is_err() {
+            self.failed.store(true, Ordering::Release);
+        }
+        done
     }
 
     fn sync_files(&self) -> io::Result<()> {
@@ -80,7 +99,7 @@ impl Rows for SledRows {
                 None => rows.remove(key),
             }
         }
-        self.with(|db| db.apply_batch(rows))
+        self.written(|db| db.apply_batch(rows))
     }
 
     fn scan(&self, prefix: &[u8], f: &mut Visit<'_>) -> Result<()> {
@@ -106,8 +125,24 @@ impl Rows for SledRows {
 
     fn flush_durable(&self) -> Result<()> {
         let _one_at_a_time = self.flushing.lock();
-        self.with(|db| db.flush())?;
+        self.written(|db| db.flush())?;
         self.sync_files().map_err(|e| Error::io("sync the catalog", e))
+    }
+
+    fn mend(&self) -> Result<()> {
+        if !self.failed.load(Ordering::Acquire) {
+            return Ok(());
+        }
+        let mut db = self.db.write();
+        let old = db.take();
+        // What it says of its failure is known.
+        drop(guarded(|| {
+            drop(old);
+            Ok(())
+        }));
+        *db = Some(open_again(&self.dir, self.cache_bytes)?);
+        self.failed.store(false, Ordering::Release);
+        Ok(())
     }
 
     fn bytes_on_disk(&self) -> Result<u64> {
@@ -117,6 +152,17 @@ impl Rows for SledRows {
 
 fn open_db(dir: &Path, cache_bytes: u64) -> Result<sled::Db> {
     guarded(|| sled::Config::new().path(dir).cache_capacity(cache_bytes).flush_every_ms(None).open())
+}
+
+/// The same, of files that were in use a moment ago.
+fn open_again(dir: &Path, cache_bytes: u64) -> Result<sled::Db> {
+    for _ in 0..REOPEN_TRIES {
+        match open_db(dir, cache_bytes) {
+            Err(Error::Owned) => std::thread::sleep(Duration::from_millis(10)),
+            opened => return opened,
+        }
+    }
+    Err(Error::Owned)
 }
 
 fn remove(disk: &dyn Disk, dir: &Path) -> Result<()> {

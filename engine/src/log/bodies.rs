@@ -78,6 +78,12 @@ impl Bodies {
         Ok(BodyWriter { at: start, start, open: Some(open), pool: Arc::clone(&self.idle) })
     }
 
+    /// Nothing more is written to body segments that nobody writes to now: they may be compacted.
+    pub(super) fn close_idle(&self, shared: &Shared) {
+        let idle = std::mem::take(&mut *self.idle.lock());
+        idle.iter().for_each(|open| retire(shared, open));
+    }
+
     fn pin(&self, segment: SegmentId) -> Pin {
         *self.pins.lock().entry(segment).or_default() += 1;
         Pin { pins: Arc::clone(&self.pins), segment }
@@ -153,7 +159,7 @@ impl BodyWriter {
     }
 }
 
-/// The segment is full. The manifest learns it with its next version; until then it counts as open, which a restart
+/// The segment is written to no more. The manifest learns it with its next version; until then it counts as open, which a restart
 /// puts right.
 fn retire(shared: &Shared, open: &OpenBody) {
     let (id, bytes, now_ms) = (open.id, open.end, shared.clock.now_ms());

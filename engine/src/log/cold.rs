@@ -278,6 +278,15 @@ fn is_suspect(shared: &Shared, id: SegmentId) -> bool {
         || (segment.kind != SegmentKind::Body && segment.state == State::Sealed && lost_its_footer())
 }
 
+/// Has every dropped segment's time come.
+pub(super) fn end_grace(shared: &Shared) -> Result<()> {
+    let now_ms = shared.clock.now_ms();
+    if shared.manifest.load().doomed.values().any(|doomed| doomed.not_before_ms > now_ms) {
+        shared.note_in_manifest(|m| m.doomed.values_mut().for_each(|doomed| doomed.not_before_ms = now_ms));
+    }
+    Ok(())
+}
+
 /// Unlinks dropped segments whose time has come, unless somebody holds the files.
 pub(super) fn sweep(shared: &Shared) -> Result<()> {
     if shared.pins.are_held() {
@@ -288,15 +297,15 @@ pub(super) fn sweep(shared: &Shared) -> Result<()> {
     if due.is_empty() {
         return Ok(());
     }
+    // Before the segment is unknown: what has a place in a segment that is not there is taken for damaged.
+    due.iter().for_each(|(id, doomed)| forget_messages(shared, **id, doomed.kind));
     // Those for the quarantine are there before the manifest forgets that they are to go there.
     for (id, doomed) in due.iter().filter(|(_, d)| d.end == End::Quarantined) {
-        forget_messages(shared, **id, doomed.kind);
         shared.files.forget(**id);
         quarantine_segment(&*shared.disk, &shared.dir, doomed.kind, **id)?;
     }
     shared.update_manifest(|m| m.doomed.retain(|_, d| d.not_before_ms > now_ms))?;
     for (id, doomed) in due.iter().filter(|(_, d)| d.end == End::Unlinked) {
-        forget_messages(shared, **id, doomed.kind);
         shared.files.forget(**id);
         let path = segment::path(&shared.dir, doomed.kind, **id);
         if let Err(e) = shared.disk.remove_file(&path) {

@@ -225,6 +225,40 @@ impl Log {
         pin::pin(&self.shared)
     }
 
+    /// Closes the body segments that nobody writes to now, so that they may be compacted.
+    pub fn close_idle_bodies(&self) {
+        self.shared.bodies.close_idle(&self.shared);
+    }
+
+    /// Has the next group begin a new log segment, so that the one before may be compacted.
+    pub fn roll_at_next_group(&self) {
+        self.shared.roll_wanted.store(true, Ordering::Release);
+    }
+
+    /// The size at which log segments are closed.
+    #[must_use]
+    pub fn segment_bytes(&self) -> u64 {
+        self.shared.options.segment_bytes
+    }
+
+    /// Gives up the grace time of dropped segments: the disk is full, and what they take is needed.
+    pub fn end_grace(&self) -> Result<()> {
+        cold::end_grace(&self.shared)
+    }
+
+    /// Whether the disk has that much room now, beside the reserve. `StoreFull` when not: asked before something
+    /// is written that does not take a full disk well.
+    pub fn ask_for_room(&self, bytes: u64) -> Result<()> {
+        reserve::ask_for_room(&*self.shared.disk, &self.shared.dir, bytes)
+    }
+
+    /// The disk is full, and something has to be written that frees space or lets the store stop in order: has it the
+    /// room of one reserved segment, as deep in the reserve as `room` may go. False when none can be spared.
+    #[must_use]
+    pub fn lend_reserve(&self, room: Room) -> bool {
+        self.shared.reserve.lend(&*self.shared.disk, self.shared.clock.now_ms(), room)
+    }
+
     /// Transactions up to this LSN are in two snapshot sets and outside retention: log segments up to it may go.
     pub fn dead_before(&self, lsn: Lsn) {
         self.shared.dead_before.fetch_max(lsn.0, Ordering::AcqRel);

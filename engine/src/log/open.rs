@@ -399,7 +399,12 @@ impl Opening {
     fn finish(mut self, lock: Box<dyn Send + Sync>) -> Result<(Arc<Shared>, LogWriter, OpenReport)> {
         let header = self.new_header(SegmentKind::Log);
         let place = NewSegmentPlace { disk: &*self.disk, dir: &self.dir, reserve: &self.reserve };
-        let fresh = create_segment(&place, &header, Some(self.options.segment_bytes), Room::Compaction)?;
+        let fresh = match create_segment(&place, &header, Some(self.options.segment_bytes), Room::Compaction)
+        {
+            // A disk that is full to the last is no reason not to read: room is asked for again with every group.
+            Err(Error::StoreFull) => create_segment(&place, &header, None, Room::Compaction)?,
+            made => made?,
+        };
         self.files.put(fresh.id, Arc::clone(&fresh.file));
         let m = &mut self.manifest;
         let prev_lsn = self.report.last_lsn;
@@ -433,6 +438,7 @@ impl Opening {
             manifest_writer: Mutex::new(()),
             poisoned: AtomicBool::new(false),
             closed: AtomicBool::new(false),
+            roll_wanted: AtomicBool::new(false),
             dead_before: AtomicU64::new(0),
             open_end: Mutex::default(),
             pending_cold: Mutex::default(),

@@ -74,7 +74,14 @@ pub(super) fn replay(shared: &Shared, after: Lsn, on_txn: &mut OnTxn<'_>) -> Res
 }
 
 impl Replay<'_, '_> {
-    fn segment(&mut self, id: SegmentId, segment: &Segment) -> Result<()> {
+    fn segment(&mut self, id: SegmentId, listed: &Segment) -> Result<()> {
+        let open_end = self.shared.open_end.lock().get(&id).copied();
+        // Listed as open and no longer written to: it was closed meanwhile, and all of it counts.
+        let closed = match (listed.state, open_end) {
+            (State::Open, None) => self.shared.manifest.load().segments.get(&id).copied(),
+            _ => None,
+        };
+        let segment = closed.as_ref().unwrap_or(listed);
         let file = match self.shared.files.get(segment.kind, id) {
             Ok(file) => file,
             Err(e) if segment.state == State::Sealed => {
@@ -89,7 +96,7 @@ impl Replay<'_, '_> {
         };
         let end = match (&footer, segment.state) {
             (Some(footer), _) => footer.content_end,
-            (None, State::Open) => self.shared.open_end.lock().get(&id).copied().unwrap_or(0),
+            (None, State::Open) => open_end.unwrap_or(0),
             // A file that was cut is shorter than it was sealed.
             (None, _) => file.len_bytes().map_or(0, |len| len.min(segment.bytes)),
         };

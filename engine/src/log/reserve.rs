@@ -3,6 +3,7 @@
 //! Laws
 //! - The reserve is files allocated and never written: using one is a rename, which needs no space.
 //! - New mail is admitted only while the reserve is whole; what frees space may go deeper, compaction deepest.
+//! - Snapshots and catalog that are needed to free space, or to stop in order, may have the room of one.
 //! - It fills itself again as soon as the disk takes it, asked at most once a second.
 
 use super::types::Room;
@@ -82,6 +83,19 @@ impl Reserve {
         held.tried_ms = None;
     }
 
+    /// Gives one reserved file's room to what has to be written outside of segments. `room` says how deep into the
+    /// reserve that may go; false when there is none left for it.
+    pub(super) fn lend(&self, disk: &dyn Disk, now_ms: u64, room: Room) -> bool {
+        let mut held = self.state.lock();
+        if held.files.len() <= usize::from(room != Room::Compaction) {
+            return false;
+        }
+        let Some(file) = held.files.pop() else { return false };
+        held.tried_ms = Some(now_ms);
+        tracing::warn!(left = held.files.len(), "the disk is full; the room of a reserved segment is used");
+        disk.remove_file(&file).is_ok()
+    }
+
     fn make(&self, disk: &dyn Disk, path: &Path) -> io::Result<()> {
         if disk.exists(path) {
             disk.remove_file(path)?;
@@ -107,4 +121,19 @@ impl Reserve {
         tracing::warn!(left = held.files.len(), "the disk is full; a reserved segment is used");
         disk.rename(&file, path).map_err(|e| Error::io("taking a reserved segment", e))
     }
+}
+
+/// Allocates so much and gives it back.
+pub(super) fn ask_for_room(disk: &dyn Disk, dir: &Path, bytes: u64) -> Result<()> {
+    // A leftover of it is removed at the next opening, as whatever `log/` has that does not count.
+    let path = dir.join("log/room");
+    let ask = || {
+        if disk.exists(&path) {
+            disk.remove_file(&path)?;
+        }
+        disk.create(&path)?.allocate(bytes)
+    };
+    let answer = ask().map_err(|e| Error::io("asking for room", e));
+    let removed = disk.remove_file(&path).map_err(|e| Error::io("asking for room", e));
+    answer.and(removed)
 }

@@ -39,6 +39,8 @@ pub(super) struct Shared {
     pub(super) poisoned: AtomicBool,
     /// Stopped in order: nothing is written any more.
     pub(super) closed: AtomicBool,
+    /// The next group begins a new segment.
+    pub(super) roll_wanted: AtomicBool,
     pub(super) durable_lsn: AtomicU64,
     pub(super) time_ms: AtomicU64,
     pub(super) dead_before: AtomicU64,

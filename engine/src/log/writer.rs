@@ -128,6 +128,7 @@ impl LogWriter {
         if !self.shared.admits(room) {
             return Err(Error::StoreFull);
         }
+        self.roll_when_wanted(room)?;
         self.make_room(&group, room)?;
         let time_ms = self.shared.clock.now_ms().max(self.shared.time_ms.load(Ordering::Acquire));
         let header = group::Header {
@@ -206,6 +207,17 @@ impl LogWriter {
         }
     }
 
+    /// Compaction wants what is in the open segment. Without room for another one it stays open.
+    fn roll_when_wanted(&mut self, room: Room) -> Result<()> {
+        if !self.shared.roll_wanted.swap(false, Ordering::AcqRel) || self.segment.is_empty() {
+            return Ok(());
+        }
+        match self.roll(self.shared.options.segment_bytes, room) {
+            Err(Error::StoreFull) if !self.segment.sealed => Ok(()),
+            rolled => rolled,
+        }
+    }
+
     /// Makes sure that the group and the footer after it fit below what is allocated.
     fn make_room(&mut self, group: &GroupBuilder, room: Room) -> Result<()> {
         let effects = &group.effects;
@@ -258,6 +270,8 @@ impl LogWriter {
         let Some(id) = self.prepared.as_ref().map(|p| p.id) else { return Err(Error::Closed) };
         let (old, bytes, totals) = (self.segment.id, self.segment.end, self.segment.footer.totals());
         let prev_lsn = self.last_lsn;
+        // First, so that nobody who finds it listed takes it for one that was closed.
+        self.shared.open_end.lock().insert(id, HEADER_BYTES as u64);
         self.shared.update_manifest(|m| {
             m.segments.insert(old, sealed_segment(SegmentKind::Log, bytes, totals));
             m.segments.insert(id, Segment { prev_lsn, ..Segment::open(SegmentKind::Log) });
@@ -265,9 +279,7 @@ impl LogWriter {
         if let Some(new) = self.prepared.take() {
             self.shared.files.put(new.id, Arc::clone(&new.file));
             self.segment = OpenSegment::new(new);
-            let mut ends = self.shared.open_end.lock();
-            ends.remove(&old);
-            ends.insert(id, self.segment.end);
+            self.shared.open_end.lock().remove(&old);
         }
         Ok(())
     }

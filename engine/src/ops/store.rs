@@ -13,6 +13,7 @@ use crate::summary::Summaries;
 use crate::sys::clock::{Clock, SystemClock};
 use crate::sys::disk::{Disk, RealDisk};
 use crate::text::account::TextOptions;
+use crate::txn::compact::{CompactOptions, CompactReport};
 use crate::txn::core::{Health, KeepOptions, Published};
 use crate::txn::head::Head;
 use crate::txn::inbox::Inbox;
@@ -254,7 +255,7 @@ impl Store {
         if core.health.is_poisoned() {
             return Err(Error::Poisoned);
         }
-        self.inner.keeper.checkpoint()?;
+        self.inner.keeper.last_checkpoint()?;
         log_writer.close_clean()?;
         let last_lsn = core.log.durable_lsn();
         core.catalog.set_mark(&crate::catalog::Mark {
@@ -313,13 +314,13 @@ impl Store {
     }
 
     /// Compacts what is worth it.
-    pub fn compact(&self) -> Result<crate::txn::compact::CompactReport> {
-        self.compact_told(&mut Work::quiet())
+    pub fn compact(&self) -> Result<CompactReport> {
+        self.compact_told(CompactOptions::default(), &mut Work::quiet())
     }
 
-    /// The same, saying how far it is.
-    pub fn compact_told(&self, work: &mut Work<'_>) -> Result<crate::txn::compact::CompactReport> {
-        self.inner.keeper.compact(work)
+    /// The same as asked, saying how far it is.
+    pub fn compact_told(&self, options: CompactOptions, work: &mut Work<'_>) -> Result<CompactReport> {
+        self.inner.keeper.compact(options, work)
     }
 
     pub(crate) fn indexer(&self) -> &Indexer {

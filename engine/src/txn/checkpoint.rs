@@ -4,6 +4,7 @@
 //! Laws
 //! - Only published state is written, and it was durable in the log before.
 //! - An account's rows go in one atomic batch: its account row says as of which group they all are.
+//! - Rows count as written, and may be paged out, once they are durable: a full disk costs none of them.
 //! - The mark is set after all batches. Rows newer than the mark are right all the same: recovery
 //!   applies a transaction only to an account whose row is older than it.
 //! - Which rows changed since the last snapshot run is itself kept in the catalog, with the mark. Rows
@@ -53,20 +54,24 @@ fn write(
     dirty: &[Arc<Account>],
     deleted: &BTreeSet<AccountId>,
 ) -> Result<()> {
+    core.catalog.mend()?;
     for id in deleted {
         let mut batch = Batch::new(lsn);
         batch.remove_account(core, *id)?;
         batch.write(core, changed)?;
     }
+    let mut written = Vec::new();
     for account in dirty {
         let mut batch = Batch::new(account.last_lsn);
         batch.put_account(core, account)?;
-        batch.write(core, changed)?;
+        written.extend(batch.write(core, changed)?);
     }
     expire_deliveries(core, changed, lsn)?;
     let row = encode_store_row(numbers, changed, lost);
     core.catalog.put_all(vec![(ObjectKey::Store, lsn, Some(row))])?;
-    core.catalog.set_mark(&Mark { lsn, clean: false, boot_id: core.clock.boot_id() })
+    core.catalog.set_mark(&Mark { lsn, clean: false, boot_id: core.clock.boot_id() })?;
+    written.into_iter().for_each(Written::mark_clean);
+    Ok(())
 }
 
 fn expire_deliveries(core: &Core, changed: &mut ChangedKeys, lsn: Lsn) -> Result<()> {
@@ -75,14 +80,14 @@ fn expire_deliveries(core: &Core, changed: &mut ChangedKeys, lsn: Lsn) -> Result
     for (account, day) in old {
         batch.remove(ObjectKey::DeliveryKeys(account, day));
     }
-    batch.write(core, changed)
+    batch.write(core, changed).map(drop)
 }
 
 /// One account's rows, on their way to the catalog.
 struct Batch {
     as_of: Lsn,
     puts: Vec<Change>,
-    /// Chunks that are clean once the batch is written.
+    /// Chunks that are clean once the checkpoint is durable.
     written: Vec<Written>,
 }
 
@@ -146,14 +151,12 @@ impl Batch {
         Ok(())
     }
 
-    fn write(self, core: &Core, changed: &mut ChangedKeys) -> Result<()> {
-        if self.puts.is_empty() {
-            return Ok(());
+    fn write(self, core: &Core, changed: &mut ChangedKeys) -> Result<Vec<Written>> {
+        if !self.puts.is_empty() {
+            changed.extend(self.puts.iter().map(|(key, _, _)| *key));
+            core.catalog.put_all(self.puts)?;
         }
-        changed.extend(self.puts.iter().map(|(key, _, _)| *key));
-        core.catalog.put_all(self.puts)?;
-        self.written.into_iter().for_each(Written::mark_clean);
-        Ok(())
+        Ok(self.written)
     }
 }
 

@@ -186,6 +186,9 @@ impl Head {
         account.last_lsn = self.lsn;
         for op in &ops {
             self.numbers.note(id, op);
+            if op.removes() {
+                self.core.metrics.removed();
+            }
             if let Err(error) = apply(account, op, &self.core.pager) {
                 self.open.broken = true;
                 return Err(error);

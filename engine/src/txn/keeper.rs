@@ -3,16 +3,18 @@
 //! Laws
 //! - None of it is needed for a commit; all of it may stop at any point and be done again.
 //! - A failure is said and tried again later; it never stops the store.
+//! - Compaction is one at a time, and lets checkpoints in between its batches.
 
 use super::checkpoint::{ChangedKeys, checkpoint, sweep};
-use super::compact::{self, CompactReport, Damaged};
+use super::compact::{self, CompactOptions, CompactReport, Compaction, Damaged};
 use super::core::Core;
+use super::op;
 use super::retire::{Retired, retire};
 use super::snapshot;
 use crate::error::{Error, Result};
-use crate::log::{SegmentInfo, SegmentKind};
+use crate::log::{Room, SegmentInfo, SegmentKind};
 use crate::types::{Lsn, SegmentId};
-use crate::work as told;
+use crate::work::{self as told, Unit};
 use parking_lot::{Condvar, Mutex};
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,10 +22,20 @@ use std::time::Duration;
 const TICK: Duration = Duration::from_millis(500);
 /// How often segments are looked over for what is dead.
 const COMPACT_EVERY_MS: u64 = 60_000;
+/// A checkpoint is not begun with less room on the disk: the catalog does not take a full one well.
+const CHECKPOINT_ROOM_BYTES: u64 = 16 << 20;
+/// Less than a reserved segment has.
+const CHECKPOINT_ROOM_BYTES_MAX: u64 = 48 << 20;
+/// An open log segment with this part of its size in it is closed for a compaction that is asked for.
+const OPEN_WORTH_CLOSING: u64 = 8;
+/// How often while the disk is full.
+const COMPACT_WHEN_FULL_MS: u64 = 5_000;
 
 pub struct Keeper {
     core: Arc<Core>,
     work: Mutex<Work>,
+    /// Held by the one who compacts.
+    compacting: Mutex<()>,
     stop: Mutex<bool>,
     wake: Condvar,
 }
@@ -39,6 +51,17 @@ struct Work {
     /// With `runs`, the next snapshot run holds every row.
     damaged: Damaged,
     compacted_at_ms: u64,
+    looked_over: Option<LookedOver>,
+}
+
+/// What compaction has to go by: while none of it changes, looking again finds nothing new.
+#[derive(PartialEq, Eq)]
+struct LookedOver {
+    segments: Vec<SegmentId>,
+    removals: u64,
+    covered: Lsn,
+    /// Segments whose retention is over.
+    past_retention: usize,
 }
 
 impl Keeper {
@@ -53,8 +76,15 @@ impl Keeper {
             snapshot_debt_bytes: uncovered_bytes(&core),
             damaged,
             compacted_at_ms: now_ms,
+            looked_over: None,
         };
-        Self { core, work: Mutex::new(work), stop: Mutex::new(false), wake: Condvar::new() }
+        Self {
+            core,
+            work: Mutex::new(work),
+            compacting: Mutex::new(()),
+            stop: Mutex::new(false),
+            wake: Condvar::new(),
+        }
     }
 
     /// Runs until told to stop.
@@ -81,6 +111,25 @@ impl Keeper {
     }
 
     fn tick(&self) -> Result<()> {
+        let is_full = !self.core.log.admits(Room::Append);
+        self.checkpoint_when_due()?;
+        if is_full {
+            self.core.log.end_grace()?;
+            self.core.log.close_idle_bodies();
+        }
+        self.core.log.sweep()?;
+        if self.is_compaction_due(is_full) {
+            // Ended by a stop between two batches, it is begun again at the next opening.
+            let mut goes_on = |_: &told::Step| !*self.stop.lock();
+            match self.compact_by(CompactOptions::default(), &mut told::Work::told_to(&mut goes_on)) {
+                Ok(_) | Err(Error::Interrupted) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+
+    fn checkpoint_when_due(&self) -> Result<()> {
         let core = &self.core;
         let mut work = self.work.lock();
         let (bytes, now_ms) = (core.metrics.log_bytes(), core.clock.now_ms());
@@ -97,12 +146,24 @@ impl Keeper {
                 work.snapshot(core, lsn)?;
             }
         }
-        core.log.sweep()?;
-        if now_ms.saturating_sub(work.compacted_at_ms) >= COMPACT_EVERY_MS {
-            work.compacted_at_ms = now_ms;
-            work.compact(core, &mut told::Work::quiet())?;
-        }
         Ok(())
+    }
+
+    /// Whether the time has come, and whether there is anything new to find.
+    fn is_compaction_due(&self, is_full: bool) -> bool {
+        let mut work = self.work.lock();
+        let now_ms = self.core.clock.now_ms();
+        let every_ms = if is_full { COMPACT_WHEN_FULL_MS } else { COMPACT_EVERY_MS };
+        if now_ms.saturating_sub(work.compacted_at_ms) < every_ms {
+            return false;
+        }
+        work.compacted_at_ms = now_ms;
+        let now = LookedOver::now(&self.core);
+        if work.looked_over.as_ref() == Some(&now) {
+            return false;
+        }
+        work.looked_over = Some(now);
+        true
     }
 
     /// Keeps the catalog, the runs and the segments as they are for as long as the guard is held: the
@@ -114,6 +175,11 @@ impl Keeper {
     /// Writes everything published to the catalog, now.
     pub fn checkpoint(&self) -> Result<Lsn> {
         self.work.lock().checkpoint(&self.core)
+    }
+
+    /// The last checkpoint of a store that closes.
+    pub fn last_checkpoint(&self) -> Result<Lsn> {
+        self.with_reserve(Room::Shrink, || self.checkpoint())
     }
 
     /// A checkpoint and a snapshot run, now.
@@ -146,6 +212,8 @@ impl Keeper {
 
     /// Empties a damaged segment, and gives its file to the quarantine.
     pub fn retire(&self, id: SegmentId, told: &mut told::Work<'_>) -> Result<Retired> {
+        // Compaction lets go of the work between its batches, and knows by then what it will move.
+        let _one_at_a_time = self.compacting.lock();
         let _alone = self.work.lock();
         retire(&self.core, id, told)
     }
@@ -155,14 +223,112 @@ impl Keeper {
         self.work.lock().damaged = Damaged::default();
     }
 
-    /// Compacts every segment that is worth it, now.
-    pub fn compact(&self, told: &mut told::Work<'_>) -> Result<CompactReport> {
-        self.work.lock().compact(&self.core, told)
+    /// Compacts every segment that is worth it, now. Where two snapshot sets are all that log segments wait for,
+    /// those are written first.
+    pub fn compact(&self, options: CompactOptions, told: &mut told::Work<'_>) -> Result<CompactReport> {
+        let mut report: Option<CompactReport> = None;
+        // Without room for the cover less can go; what goes makes room for it, so it is tried once more.
+        for _ in 0..2 {
+            let is_covered = match self.close_and_cover(options, told) {
+                Ok(()) => true,
+                Err(Error::StoreFull) => false,
+                Err(error) => return Err(error),
+            };
+            let done = self.compact_by(options, told)?;
+            let goes_on = !is_covered && done.segments_dropped > 0;
+            report = Some(report.map_or(done.clone(), |first| first.and(&done)));
+            if !goes_on {
+                break;
+            }
+        }
+        Ok(report.unwrap_or_default())
+    }
+
+    fn close_and_cover(&self, options: CompactOptions, told: &mut told::Work<'_>) -> Result<()> {
+        self.close_open_segments(options)?;
+        match compact::wanted_cover(&self.core, options) {
+            Some(lsn) => self.with_reserve(Room::Compaction, || self.cover(lsn, told)),
+            None => Ok(()),
+        }
+    }
+
+    /// What is written to now could not be compacted otherwise, however much of it is dead.
+    fn close_open_segments(&self, options: CompactOptions) -> Result<()> {
+        let (log, keep) = (&self.core.log, &self.core.keep);
+        log.close_idle_bodies();
+        let is_open = |info: &SegmentInfo| info.kind == SegmentKind::Log && !info.sealed;
+        let open_bytes = log.segments().iter().rfind(|info| is_open(info)).map_or(0, |info| info.bytes);
+        let keeps_history = keep.retention_ms > 0 && !options.ignore_retention;
+        if keeps_history || open_bytes < log.segment_bytes() / OPEN_WORTH_CLOSING {
+            return Ok(());
+        }
+        log.roll_at_next_group();
+        self.core.submit(|head| {
+            head.admit(Room::Compaction)?;
+            head.builder().push_txn(None, &op::encode(&[]));
+            Ok(())
+        })
+    }
+
+    /// What has to be done on a full disk too: it may have the room of a reserved segment.
+    fn with_reserve<T>(&self, room: Room, mut job: impl FnMut() -> Result<T>) -> Result<T> {
+        match job() {
+            Err(Error::StoreFull) if self.core.log.lend_reserve(room) => job(),
+            done => done,
+        }
+    }
+
+    fn compact_by(&self, options: CompactOptions, told: &mut told::Work<'_>) -> Result<CompactReport> {
+        let _one_at_a_time = self.compacting.lock();
+        let core = &self.core;
+        let mut compaction = Compaction::plan(core, &mut self.work.lock().damaged, options, told)?;
+        while compaction.batch(core, &mut self.work.lock().damaged, told)? {
+            self.checkpoint_when_due()?;
+        }
+        compaction.finish(core)
+    }
+
+    /// Has both snapshot sets cover everything up to `lsn`.
+    fn cover(&self, lsn: Lsn, told: &mut told::Work<'_>) -> Result<()> {
+        let core = &self.core;
+        for done in 0..2 {
+            if core.log.manifest_runs().1.as_of >= lsn {
+                return Ok(());
+            }
+            told.step("writing a snapshot", done, 2, Unit::Objects)?;
+            let mut work = self.work.lock();
+            let as_of = work.checkpoint(core)?;
+            // Nothing changed since the newest set: it is repeated whole, as the second one.
+            if as_of <= core.log.manifest_runs().0.as_of {
+                work.whole_snapshot(core, as_of)?;
+            } else {
+                work.snapshot(core, as_of)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+impl LookedOver {
+    fn now(core: &Core) -> Self {
+        let (_, previous) = core.log.manifest_runs();
+        let over_ms = core.clock.now_ms().saturating_sub(core.keep.retention_ms);
+        let sealed: Vec<SegmentInfo> = core.log.segments().into_iter().filter(|info| info.sealed).collect();
+        Self {
+            past_retention: sealed.iter().filter(|info| info.newest_time_ms <= over_ms).count(),
+            segments: sealed.into_iter().map(|info| info.id).collect(),
+            removals: core.metrics.removals(),
+            covered: previous.as_of,
+        }
     }
 }
 
 impl Work {
     fn checkpoint(&mut self, core: &Core) -> Result<Lsn> {
+        if core.log.disk().is_real() {
+            let changed_bytes = core.metrics.log_bytes() - self.checkpoint_at_bytes;
+            core.log.ask_for_room((CHECKPOINT_ROOM_BYTES + changed_bytes).min(CHECKPOINT_ROOM_BYTES_MAX))?;
+        }
         self.checkpoint_at_bytes = core.metrics.log_bytes();
         self.checkpoint_at_ms = core.clock.now_ms();
         let lsn = checkpoint(core, &mut self.changed)?;
@@ -182,15 +348,17 @@ impl Work {
             }
         }
         if self.damaged.runs {
-            snapshot::write_run(core, lsn, &mut self.changed, true)?;
-            self.damaged.runs = false;
+            self.whole_snapshot(core, lsn)?;
         }
         core.metrics.snapshot_made();
         Ok(())
     }
 
-    fn compact(&mut self, core: &Core, told: &mut told::Work<'_>) -> Result<CompactReport> {
-        compact::compact(core, &mut self.damaged, told)
+    /// A run of every row, which rests on no other.
+    fn whole_snapshot(&mut self, core: &Core, lsn: Lsn) -> Result<()> {
+        snapshot::write_run(core, lsn, &mut self.changed, true)?;
+        self.damaged.runs = false;
+        Ok(())
     }
 }
 

@@ -87,6 +87,14 @@ pub enum Op {
     },
 }
 
+impl Op {
+    /// Whether messages may die by it.
+    #[must_use]
+    pub fn removes(&self) -> bool {
+        matches!(self, Self::DeleteAccount | Self::DeleteMailbox { .. } | Self::Expunge { .. })
+    }
+}
+
 mod kind {
     pub const PUT_ACCOUNT: u8 = 1;
     pub const DELETE_ACCOUNT: u8 = 2;

@@ -4,7 +4,8 @@
 //! nothing by its file times), else the file's modification time.
 
 use super::maildir::read_file;
-use super::sink::{Outgoing, Sink, set_modified, sync_folder};
+use super::sidecar::Place;
+use super::sink::{Outgoing, Put, Sink, set_modified, sync_folder};
 use super::{Incoming, Source, Total};
 use anyhow::Context;
 use engine::types::ZonedTime;
@@ -54,7 +55,8 @@ impl Source for EmlReader {
         let (body, modified) = read_file(&path)?;
         self.done_files += 1;
         let internal_date = date_header(body.head()).and_then(self.date).or(modified);
-        Ok(Some(Incoming { body, flags: Vec::new(), internal_date, origin: path.display().to_string() }))
+        let at = Place::File(path.file_name().unwrap_or_default().to_string_lossy().into_owned());
+        Ok(Some(Incoming { body, flags: Vec::new(), internal_date, at, origin: path.display().to_string() }))
     }
 
     fn position(&self) -> u64 {
@@ -96,8 +98,9 @@ impl EmlWriter {
 }
 
 impl Sink for EmlWriter {
-    fn put(&mut self, message: Outgoing<'_>) -> anyhow::Result<Vec<String>> {
-        let path = self.root.join(format!("{:010}.eml", message.uid.0));
+    fn put(&mut self, message: Outgoing<'_>) -> anyhow::Result<Put> {
+        let name = format!("{:010}.eml", message.uid.0);
+        let path = self.root.join(&name);
         let mut write = || -> io::Result<()> {
             let mut file = BufWriter::new(File::create_new(&path)?);
             message.body.write_to(&mut file, self.lf)?;
@@ -105,7 +108,7 @@ impl Sink for EmlWriter {
             set_modified(file.get_ref(), message.internal_date)
         };
         write().with_context(|| format!("writing {}", path.display()))?;
-        Ok(message.flags.to_vec())
+        Ok(Put { at: Place::File(name), left_out: message.flags.to_vec() })
     }
 
     fn finish(self: Box<Self>) -> anyhow::Result<()> {

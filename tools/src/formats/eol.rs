@@ -49,7 +49,7 @@ impl Census {
     }
 }
 
-/// Reads with every LF as CRLF. Only for input without CRLF.
+/// Reads with every LF as CRLF, whatever is before it.
 pub struct LfToCrlf<R> {
     input: R,
     chunk: Vec<u8>,

@@ -4,7 +4,8 @@
 //! by the numbers in the file `dovecot-keywords`, as Dovecot keeps them. INTERNALDATE is the
 //! file's modification time.
 
-use super::sink::{Outgoing, Sink, set_modified, sync_folder};
+use super::sidecar::Place;
+use super::sink::{Outgoing, Put, Sink, set_modified, sync_folder};
 use super::spool::Spool;
 use super::{Incoming, Source, Total};
 use anyhow::{Context, bail};
@@ -89,7 +90,8 @@ impl Source for MaildirReader {
         let origin = path.display().to_string();
         let (body, modified) = read_file(&path)?;
         self.done_files += 1;
-        Ok(Some(Incoming { body, flags: self.flags_of(&name), internal_date: modified, origin }))
+        let (flags, at) = (self.flags_of(&name), Place::File(without_flags(&name).to_owned()));
+        Ok(Some(Incoming { body, flags, internal_date: modified, at, origin }))
     }
 
     fn position(&self) -> u64 {
@@ -99,6 +101,11 @@ impl Source for MaildirReader {
     fn total(&self) -> Total {
         Total::Files(self.total_files)
     }
+}
+
+/// The part of a file's name that stays while its flags change.
+fn without_flags(name: &str) -> &str {
+    name.rsplit_once(":2,").map_or(name, |(unique, _)| unique)
 }
 
 /// A file's bytes and when it was modified.
@@ -192,8 +199,8 @@ impl MaildirWriter {
 }
 
 impl Sink for MaildirWriter {
-    fn put(&mut self, message: Outgoing<'_>) -> anyhow::Result<Vec<String>> {
-        let (letters, without) = self.letters(message.flags);
+    fn put(&mut self, message: Outgoing<'_>) -> anyhow::Result<Put> {
+        let (letters, left_out) = self.letters(message.flags);
         let unique = format!("{}.U{:010}.mailcask", self.started_s, message.uid.0);
         let staged = self.root.join("tmp").join(&unique);
         let kept = self.root.join("cur").join(format!("{unique}:2,{letters}"));
@@ -205,7 +212,7 @@ impl Sink for MaildirWriter {
             fs::rename(&staged, &kept)
         };
         write().with_context(|| format!("writing {}", kept.display()))?;
-        Ok(without)
+        Ok(Put { at: Place::File(unique), left_out })
     }
 
     fn finish(self: Box<Self>) -> anyhow::Result<()> {
@@ -230,7 +237,10 @@ mod tests {
         body.write_all(text).unwrap();
         let flags: Vec<String> = flags.iter().map(|f| (*f).to_owned()).collect();
         let internal_date = ZonedTime::utc(1_000_000_000 + i64::from(uid));
-        writer.put(Outgoing { body: &mut body, flags: &flags, internal_date, uid: Uid(uid) }).unwrap()
+        writer
+            .put(Outgoing { body: &mut body, flags: &flags, internal_date, uid: Uid(uid) })
+            .unwrap()
+            .left_out
     }
 
     #[test]

@@ -7,6 +7,7 @@
 //! - No line is held whole: lines come in pieces of at most 64 KiB.
 
 use super::from_line::{date_of, is_from_line};
+use super::sidecar::Place;
 use super::spool::Spool;
 use super::{Incoming, Source, Total};
 use anyhow::{Context, bail};
@@ -85,7 +86,13 @@ impl Source for MboxReader {
         let origin = format!("{}, message {}", self.name, self.ordinal);
         let mut body = Spool::default();
         self.copy_message(&mut body).with_context(|| format!("reading {origin}"))?;
-        Ok(Some(Incoming { body, flags: Vec::new(), internal_date, origin }))
+        Ok(Some(Incoming {
+            body,
+            flags: Vec::new(),
+            internal_date,
+            at: Place::Message(self.ordinal),
+            origin,
+        }))
     }
 
     fn position(&self) -> u64 {

@@ -15,10 +15,12 @@ pub mod from_line;
 pub mod maildir;
 pub mod mbox_read;
 pub mod mbox_write;
+pub mod sidecar;
 pub mod sink;
 pub mod spool;
 
 use engine::types::ZonedTime;
+use sidecar::Place;
 use spool::Spool;
 
 /// A message on its way into the store.
@@ -26,6 +28,7 @@ pub struct Incoming {
     pub body: Spool,
     pub flags: Vec<String>,
     pub internal_date: Option<ZonedTime>,
+    pub at: Place,
     /// Where it came from, for error messages: `mail.mbox, message 17`.
     pub origin: String,
 }
@@ -59,4 +62,12 @@ pub enum Format {
     Maildir,
     /// A folder of .eml files, one message each
     Eml,
+}
+
+impl Format {
+    /// Whether it is a folder of files.
+    #[must_use]
+    pub fn is_folder(self) -> bool {
+        matches!(self, Self::Maildir | Self::Eml)
+    }
 }

@@ -2,6 +2,7 @@
 //!
 //! Laws
 //! - Nothing that exists is written over: a target that is there already is refused.
+//! - The target has its name once it is whole; an export that was interrupted leaves a `.part`.
 //! - A message is handed over whole and verified, so a damaged one leaves nothing behind.
 
 use super::Format;
@@ -9,6 +10,7 @@ use super::eml::EmlWriter;
 use super::from_line;
 use super::maildir::MaildirWriter;
 use super::mbox_write::Quoter;
+use super::sidecar::{Place, with_suffix};
 use super::spool::Spool;
 use anyhow::{Context, bail};
 use engine::types::{Uid, ZonedTime};
@@ -25,13 +27,36 @@ pub struct Outgoing<'a> {
     pub uid: Uid,
 }
 
+/// A message that was written.
+pub struct Put {
+    pub at: Place,
+    /// The flags that the format has no place for.
+    pub left_out: Vec<String>,
+}
+
 pub trait Sink {
-    /// Writes one message; answers the flags that the format has no place for.
-    fn put(&mut self, message: Outgoing<'_>) -> anyhow::Result<Vec<String>>;
+    /// Writes one message.
+    fn put(&mut self, message: Outgoing<'_>) -> anyhow::Result<Put>;
     fn finish(self: Box<Self>) -> anyhow::Result<()>;
 }
 
-/// Makes the target for an export. `lf`: CRLF becomes LF where it is all that a message has.
+/// What is written until all of it is there.
+#[must_use]
+pub fn part_of(out: &Path) -> PathBuf {
+    with_suffix(out, ".part")
+}
+
+/// Gives what is whole its name.
+pub fn give_name(part: &Path, out: &Path) -> anyhow::Result<()> {
+    let rename = || -> io::Result<()> {
+        fs::rename(part, out)?;
+        let folder = out.parent().filter(|folder| !folder.as_os_str().is_empty());
+        File::open(folder.unwrap_or(Path::new(".")))?.sync_all()
+    };
+    rename().with_context(|| format!("giving {} its name", out.display()))
+}
+
+/// Makes the target for an export, under the name of `part_of`. `lf`: CRLF becomes LF where it is all that a message has.
 pub fn create(format: Format, out: &Path, lf: bool) -> anyhow::Result<Box<dyn Sink>> {
     let empty_dir = out.is_dir() && fs::read_dir(out).is_ok_and(|mut entries| entries.next().is_none());
     let taken =
@@ -39,11 +64,15 @@ pub fn create(format: Format, out: &Path, lf: bool) -> anyhow::Result<Box<dyn Si
     if taken {
         bail!("{} exists already; name a new file or folder to export to", out.display());
     }
+    let part = &part_of(out);
+    if part.symlink_metadata().is_ok() {
+        bail!("{} is of an export that was interrupted; remove it", part.display());
+    }
     Ok(match format {
-        Format::Mbox => Box::new(MboxWriter::create(out, lf)?),
+        Format::Mbox => Box::new(MboxWriter::create(part, lf)?),
         Format::Mboxo => bail!("mboxo cannot be written without loss; use --format mbox"),
-        Format::Maildir => Box::new(MaildirWriter::create(out, lf)?),
-        Format::Eml => Box::new(EmlWriter::create(out, lf)?),
+        Format::Maildir => Box::new(MaildirWriter::create(part, lf)?),
+        Format::Eml => Box::new(EmlWriter::create(part, lf)?),
     })
 }
 
@@ -52,12 +81,13 @@ struct MboxWriter {
     path: PathBuf,
     file: BufWriter<File>,
     lf: bool,
+    written: u64,
 }
 
 impl MboxWriter {
     fn create(path: &Path, lf: bool) -> anyhow::Result<Self> {
         let file = File::create_new(path).with_context(|| format!("creating {}", path.display()))?;
-        Ok(Self { path: path.to_owned(), file: BufWriter::with_capacity(256 * 1024, file), lf })
+        Ok(Self { path: path.to_owned(), file: BufWriter::with_capacity(256 * 1024, file), lf, written: 0 })
     }
 
     fn write(&mut self, message: &mut Outgoing<'_>) -> io::Result<()> {
@@ -77,9 +107,10 @@ impl MboxWriter {
 }
 
 impl Sink for MboxWriter {
-    fn put(&mut self, mut message: Outgoing<'_>) -> anyhow::Result<Vec<String>> {
+    fn put(&mut self, mut message: Outgoing<'_>) -> anyhow::Result<Put> {
         self.write(&mut message).with_context(|| format!("writing {}", self.path.display()))?;
-        Ok(message.flags.to_vec())
+        self.written += 1;
+        Ok(Put { at: Place::Message(self.written), left_out: message.flags.to_vec() })
     }
 
     fn finish(mut self: Box<Self>) -> anyhow::Result<()> {
@@ -122,6 +153,8 @@ mod tests {
             sink.put(Outgoing { body: &mut body, flags: &[], internal_date, uid: Uid(uid) }).unwrap();
         }
         sink.finish().unwrap();
+        assert!(!out.exists());
+        give_name(&part_of(&out), &out).unwrap();
         let expected = "From a@b Wed Jan  2 18:55:00 2002\nReturn-Path: <a@b>\n\n>From x\n\n\
                         From MAILER-DAEMON Wed Jan  2 18:55:00 2002\nA: no newline\n\n";
         assert_eq!(fs::read_to_string(&out).unwrap(), expected);

@@ -13,6 +13,40 @@ const PENDING_BYTES: usize = 64 * 1024;
 /// Enough of a message to find its Return-Path and Date.
 const HEAD_BYTES: usize = 16 * 1024;
 
+/// How the message's bytes are given to the store.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Form {
+    crlf: Crlf,
+    /// Bytes at the end that an export added: a newline.
+    added_bytes: u64,
+}
+
+/// Which LF become CRLF.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Crlf {
+    None,
+    /// All, when the message has no CRLF.
+    Plain,
+    /// All, one behind a CR too: that CR was there before the export took one away.
+    Every,
+}
+
+impl Form {
+    const PLAIN: Self = Self { crlf: Crlf::Plain, added_bytes: 0 };
+    /// The bytes as they came.
+    pub const EXACT: Self = Self { crlf: Crlf::None, added_bytes: 0 };
+    /// The plain one first: it is right for nearly all messages.
+    pub const ALL: [Self; 7] = [
+        Self::PLAIN,
+        Self { crlf: Crlf::Plain, added_bytes: 2 },
+        Self::EXACT,
+        Self { crlf: Crlf::None, added_bytes: 1 },
+        Self { crlf: Crlf::None, added_bytes: 2 },
+        Self { crlf: Crlf::Every, added_bytes: 0 },
+        Self { crlf: Crlf::Every, added_bytes: 2 },
+    ];
+}
+
 pub struct Spool {
     file: SpooledTempFile,
     /// Not yet in `file`: an mbox comes line by line, and a line is no size for a system call.
@@ -20,6 +54,7 @@ pub struct Spool {
     size_bytes: u64,
     census: Census,
     head: Vec<u8>,
+    form: Form,
 }
 
 impl Default for Spool {
@@ -30,6 +65,7 @@ impl Default for Spool {
             size_bytes: 0,
             census: Census::default(),
             head: Vec::new(),
+            form: Form::PLAIN,
         }
     }
 }
@@ -44,6 +80,19 @@ impl Spool {
     #[must_use]
     pub fn head(&self) -> &[u8] {
         &self.head
+    }
+
+    pub fn set_form(&mut self, form: Form) {
+        self.form = form;
+    }
+
+    /// The digest that the message has in this form.
+    pub fn digest(&mut self, form: Form) -> io::Result<blake3::Hash> {
+        let before = std::mem::replace(&mut self.form, form);
+        let mut hasher = blake3::Hasher::new();
+        let read = self.open().and_then(|mut body| io::copy(&mut body, &mut hasher));
+        self.form = before;
+        read.map(|_| hasher.finalize())
     }
 
     fn rewind(&mut self) -> io::Result<()> {
@@ -66,12 +115,23 @@ impl Spool {
     }
 }
 
-/// The message as the store keeps it: LF newlines become CRLF when they are all it has.
+/// The message as the store keeps it.
 impl Body for Spool {
     fn open(&mut self) -> io::Result<Box<dyn Read + '_>> {
         self.rewind()?;
-        let lf = self.census.only_lf();
-        Ok(if lf { Box::new(LfToCrlf::new(&mut self.file)) } else { Box::new(&mut self.file) })
+        let lf = match self.form.crlf {
+            Crlf::None => false,
+            Crlf::Plain => self.census.only_lf(),
+            Crlf::Every => true,
+        };
+        let more_bytes = if lf { self.census.bare_lf + self.census.crlf } else { 0 };
+        let size_bytes = self.size_bytes + more_bytes;
+        let kept_bytes = size_bytes.saturating_sub(self.form.added_bytes);
+        Ok(if lf {
+            Box::new(LfToCrlf::new(&mut self.file).take(kept_bytes))
+        } else {
+            Box::new((&mut self.file).take(kept_bytes))
+        })
     }
 }
 

@@ -3,6 +3,7 @@
 pub mod account;
 pub mod backup;
 pub mod check;
+pub mod compact;
 pub mod export;
 pub mod import;
 pub mod mailbox;
