@@ -5,6 +5,8 @@
 mod common;
 #[path = "repair/rot.rs"]
 mod rot;
+#[path = "repair/rows.rs"]
+mod rows;
 #[path = "repair/stored.rs"]
 mod stored;
 
@@ -14,7 +16,8 @@ use engine::sys::sim::SimDisk;
 use engine::work::Work;
 use engine::{Error, Store};
 use rot::rot;
-use stored::{Message, Stored, filled, open};
+use rows::KeptRows;
+use stored::{Message, Stored, filled, filled_over, open, open_over};
 
 /// Plans, repairs, and holds the store to what it promises afterwards.
 fn repair(store: &Store, when: &str) -> engine::repair::Repaired {
@@ -122,6 +125,89 @@ fn whatever_rots_is_repaired() {
     }
     println!("{with_damage} of {} runs had damage", seeds.len());
     assert!(seeds.len() == 1 || with_damage * 2 > seeds.len() as u64);
+}
+
+/// The catalog has what the log lost: nothing is lost, nobody is kept from writing, and after the repair the
+/// catalog is not needed for it any more.
+#[test]
+fn what_a_view_has_is_not_lost() {
+    for seed in seeds(40) {
+        let (disk, rows, mut rng) = (SimDisk::new(seed), KeptRows::default(), Rng::new(seed));
+        let whole = filled_over(&disk, &rows, &mut rng);
+        let when = format!("seed {seed}, {}, {}", rot(&disk, &mut rng), rot(&disk, &mut rng));
+        let store = open_over(&disk, &rows).unwrap_or_else(|e| panic!("{when}: {e}"));
+        if store.recovery().catalog_rebuilt.is_none() {
+            assert_eq!(store.recovery().read_only_accounts, [], "{when}");
+            assert_honest(&whole, &Stored::read(&store), &|_| false, &when);
+        }
+        let before = Stored::read(&store);
+        repair(&store, &when);
+        let after = Stored::read(&store);
+        assert_kept(&before, &after, &when);
+        store.close().unwrap();
+        drop(store);
+        let store = open(&disk.power_cut()).unwrap_or_else(|e| panic!("{when}: {e}"));
+        assert_eq!(Stored::read(&store), after, "{when}: without the catalog");
+        store.close().unwrap();
+    }
+}
+
+/// Rows of the catalog that rot while the store is open are made again from the log.
+#[test]
+fn a_catalog_that_rots_is_made_again() {
+    let mut found = 0;
+    for seed in seeds(40) {
+        let (disk, rows, mut rng) = (SimDisk::new(seed), KeptRows::default(), Rng::new(seed));
+        let whole = filled_over(&disk, &rows, &mut rng);
+        let store = open_over(&disk, &rows).unwrap();
+        let when = format!("seed {seed}, {}, {}", rows.rot(&mut rng), rows.rot(&mut rng));
+        found += u64::from(!store.check(true).unwrap().is_clean());
+        repair(&store, &when);
+        assert_eq!(Stored::read(&store), whole, "{when}");
+        store.close().unwrap();
+        drop(store);
+        let store = open_over(&disk, &rows).unwrap();
+        assert_eq!(store.recovery().catalog_rebuilt, None, "{when}: opened again");
+        assert_eq!(Stored::read(&store), whole, "{when}: opened again");
+        assert!(store.check(true).unwrap().is_clean(), "{when}: opened again");
+        store.close().unwrap();
+    }
+    assert!(found > 0);
+}
+
+/// The power goes in the middle of a repair, wherever: run again it ends as it would have.
+#[test]
+fn a_repair_that_is_cut_off_is_run_again() {
+    for seed in seeds(8) {
+        let (disk, mut rng) = (SimDisk::new(seed), Rng::new(seed));
+        filled(&disk, &mut rng);
+        let when = format!("seed {seed}, {}, {}", rot(&disk, &mut rng), rot(&disk, &mut rng));
+        // The same damage each time: a power cut of a disk at rest changes nothing.
+        let points = {
+            let disk = disk.power_cut();
+            let store = open(&disk).unwrap();
+            let before = disk.sync_points();
+            repair(&store, &when);
+            store.close().unwrap();
+            disk.sync_points() - before
+        };
+        for point in (0..points).step_by(3) {
+            let when = format!("{when}, power lost at sync point {point} of {points}");
+            let disk = disk.power_cut();
+            let store = open(&disk).unwrap();
+            let before = Stored::read(&store);
+            disk.cut_at_sync_point(disk.sync_points() + point);
+            if let Ok(plan) = store.repair_plan(&mut Work::quiet()) {
+                drop(store.repair(&plan, &mut Work::quiet()));
+            }
+            let disk = disk.power_cut();
+            drop(store);
+            let store = open(&disk).unwrap_or_else(|e| panic!("{when}: {e}"));
+            repair(&store, &when);
+            assert_kept(&before, &Stored::read(&store), &when);
+            store.close().unwrap();
+        }
+    }
 }
 
 /// The check of a store that is not there at all, and of one whose account takes no writes.

@@ -68,7 +68,7 @@ fn a_mistyped_store_is_not_made() {
     let lines = [
         cask.refused(1, &["account", "list"]),
         cask.refused(1, &["import", "--account", "ann", "."]),
-        cask.refused(1, &["check"]),
+        cask.refused(2, &["check"]),
         cask.refused(1, &["stats"]),
     ];
     assert!(lines[0].contains("no store"), "{lines:?}");

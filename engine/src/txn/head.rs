@@ -81,13 +81,19 @@ impl Head {
 
     /// The account as sequenced last.
     pub fn account(&mut self, id: AccountId) -> Result<&Account> {
-        if self.open.deleted.contains(&id) || self.leaving.contains(&id) {
+        if self.is_leaving(id) {
             return Err(Error::NoSuchAccount);
         }
         if let std::collections::hash_map::Entry::Vacant(entry) = self.accounts.entry(id) {
             entry.insert((*self.core.registry.account(id)?).clone());
         }
         self.accounts.get(&id).ok_or(Error::NoSuchAccount)
+    }
+
+    /// It is deleted by a group that is not published yet.
+    #[must_use]
+    pub fn is_leaving(&self, id: AccountId) -> bool {
+        self.open.deleted.contains(&id) || self.leaving.contains(&id)
     }
 
     /// The account, if it may be written and there is room for such a change.

@@ -61,13 +61,14 @@ pub fn replace(core: &Core, right: Account, as_of: Lsn) -> Result<()> {
 
 fn put(head: &mut Head, mut right: Account, as_of: Lsn, is_known: bool) -> Result<()> {
     let id = right.id;
+    if head.is_leaving(id) || (is_known && !head.core.registry.ids().contains(&id)) {
+        return Err(Error::NoSuchAccount);
+    }
     match head.account(id) {
         Ok(present) if present.last_lsn > as_of => {
             return Err(Error::NotPossible(format!("account {id} changed meanwhile; run it again")));
         }
-        // Deleted meanwhile.
-        Err(Error::NoSuchAccount) if is_known => return Err(Error::NoSuchAccount),
-        // What cannot be read was not changed either.
+        // What cannot be read, or has no row any more, was not changed either.
         Ok(_) | Err(Error::NoSuchAccount | Error::Corrupt { .. }) => {}
         Err(error) => return Err(error),
     }

@@ -70,7 +70,8 @@ pub fn retire(core: &Core, id: SegmentId, told: &mut Work<'_>) -> Result<Retired
         batch.push((message, accounts));
     }
     relocate(core, &batch, id)?;
-    core.log.retire_segments(&[id], core.clock.now_ms() + core.keep.grace_ms)?;
+    // At once: what sessions still show of it is expunged mail, and that it is damaged weighs more.
+    core.log.retire_segments(&[id], core.clock.now_ms())?;
     Ok(Retired::Gone { moved })
 }
 

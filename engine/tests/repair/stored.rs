@@ -2,6 +2,7 @@
 
 use crate::common::Rng;
 use crate::common::work::stage;
+use crate::rows::KeptRows;
 use engine::ops::{AppendItem, FlagChange, FlagOp, NewAccount, Recipient};
 use engine::sys::clock::SimClock;
 use engine::sys::sim::SimDisk;
@@ -15,13 +16,17 @@ pub const DIR: &str = "/store";
 const NAMES: [&str; 3] = ["a", "b", "c"];
 
 pub fn open(disk: &SimDisk) -> engine::Result<Store> {
+    open_over(disk, &KeptRows::default())
+}
+
+pub fn open_over(disk: &SimDisk, rows: &KeptRows) -> engine::Result<Store> {
     let mut options = StoreOptions::for_tests();
     options.log.segment_bytes = 24 << 10;
     options.log.body_threshold_bytes = 8 << 10;
     options.keep.retention_ms = 0;
     options.keep.grace_ms = 0;
     let clock = Arc::new(SimClock::new(1_700_000_000_000));
-    Store::open_on(Arc::new(disk.clone()), clock, Path::new(DIR), options)
+    Store::open_over(Arc::new(disk.clone()), clock, Path::new(DIR), options, || Ok(rows.catalog()))
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -108,7 +113,11 @@ fn change(store: &Store, rng: &mut Rng, id: AccountId) {
 
 /// Fills a store and closes it; what it said last.
 pub fn filled(disk: &SimDisk, rng: &mut Rng) -> Stored {
-    let mut store = open(disk).unwrap();
+    filled_over(disk, &KeptRows::default(), rng)
+}
+
+pub fn filled_over(disk: &SimDisk, rows: &KeptRows, rng: &mut Rng) -> Stored {
+    let mut store = open_over(disk, rows).unwrap();
     let ids = NAMES.map(|name| store.create_account(&NewAccount { name, ..NewAccount::default() }).unwrap());
     for number in 0..60 {
         let text = text(rng, number);
@@ -128,7 +137,7 @@ pub fn filled(disk: &SimDisk, rng: &mut Rng) -> Stored {
             3 => {
                 store.close().unwrap();
                 drop(store);
-                store = open(disk).unwrap();
+                store = open_over(disk, rows).unwrap();
             }
             _ => {}
         }
