@@ -202,3 +202,40 @@ fn a_tool_hands_the_store_over_and_works_on_through_the_server() {
     tool.close().unwrap();
     assert!(matches!(tool.accounts(), Err(Error::Closed)));
 }
+
+#[test]
+fn a_pin_holds_files_until_its_connection_ends() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut options = StoreOptions::for_tests();
+    options.keep.retention_ms = 0;
+    options.keep.grace_ms = 0;
+    let store = Store::open(dir.path(), options).unwrap();
+    let guard = serve(store.clone(), dir.path(), Role::Server).unwrap();
+    let remote = Remote::connect(dir.path()).unwrap();
+    let (ann, inbox) = account(&remote, "ann", None);
+    let mut noise = noise_of(3 << 20);
+    noise.splice(..0, *b"Subject: big\r\n\r\n");
+    remote.append(ann, inbox, &mut [message(&noise, &["\\Deleted"])]).unwrap();
+    let held = remote.pin().unwrap();
+    let body = held.pinned.files.iter().find(|file| file.folder == "bodies").unwrap();
+    let path = dir.path().join("bodies").join(&body.name);
+    store.expunge(ann, inbox, None).unwrap();
+    assert!(store.compact().unwrap().segments_dropped > 0);
+    // Another connection comes and goes: it holds nothing.
+    assert_eq!(remote.accounts().unwrap().len(), 1);
+    assert!(path.exists());
+    drop(held);
+    // The owner hears of it by itself, and sweeps within its next second.
+    while path.exists() {
+        std::thread::sleep(std::time::Duration::from_millis(20));
+    }
+    drop(guard);
+    assert_clean(&store);
+    store.close().unwrap();
+}
+
+/// Bytes that no compressor makes smaller.
+fn noise_of(bytes: usize) -> Vec<u8> {
+    let mut rng = common::Rng::new(9);
+    (0..bytes / 8).flat_map(|_| rng.next().to_le_bytes()).collect()
+}

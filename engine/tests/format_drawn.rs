@@ -10,7 +10,7 @@
 //! Private structures have their test beside the code: transactions (`txn/op.rs`), objects (`accounts/object.rs`,
 //! `mailbox/object/tests.rs`, `txn/checkpoint.rs`, `txn/deliveries.rs`), pages and keys (`catalog/tests.rs`),
 //! snapshot runs (`log/run/tests.rs`), a MANIFEST with every list filled (`log/manifest.rs`), summaries
-//! (`summary/tests.rs`).
+//! (`summary/tests.rs`), the description of a backup (`backup/description.rs`).
 #![allow(clippy::unwrap_used)]
 
 use engine::log::{GroupBuilder, Log, LogOptions, LogWriter, Room, StagedMessage};

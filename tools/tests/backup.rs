@@ -163,3 +163,45 @@ fn wrong_wishes_are_refused_in_a_line() {
     assert!(early.contains("the earliest moment"), "{early}");
     cask.check();
 }
+
+/// kill -9 at some moment of a backup and of a restore: run again they end, and nothing is lost.
+#[test]
+fn killed_at_some_moment_it_goes_on() {
+    let cask = Cask::with_ann();
+    fs::write(cask.path("mail.mbox"), mbox(&messages(150))).unwrap();
+    cask.ok(&["import", "--account", "ann", "mail.mbox"]);
+    let kill_after = |args: &[&str], store: &str, ms: u64| {
+        let mut child = std::process::Command::new(env!("CARGO_BIN_EXE_mailcask"))
+            .args(at(args, store))
+            .current_dir(cask.dir.path())
+            .stderr(std::process::Stdio::null())
+            .stdout(std::process::Stdio::null())
+            .spawn()
+            .unwrap();
+        std::thread::sleep(std::time::Duration::from_millis(ms));
+        let _ = child.kill();
+        child.wait().unwrap();
+    };
+    let mut ms = 5;
+    for round in 0..3 {
+        ms = (ms * 7 + 13) % 150;
+        println!("round {round}: killed after {ms} ms");
+        kill_after(&["backup", "dest"], "store", ms);
+        cask.ok(&["import", "--account", "ann", "mail.mbox"]);
+        kill_after(&["backup", "dest", "--rate", "200k"], "store", ms);
+        cask.ok(&["backup", "dest", "--keep", "2"]);
+        assert_eq!(cask.json(&["backup", "dest", "--verify"])["findings"], serde_json::json!([]));
+        let to = format!("new{round}");
+        kill_after(&["restore", "dest"], &to, ms);
+        kill_after(&["restore", "dest", "--rate", "100k"], &to, ms);
+        // Killed after its end, or before its mark: then there is a store, or nothing.
+        if !cask.path(&to).join("FORMAT").exists() || cask.path(&to).join("RESTORING").exists() {
+            in_store(&cask, &to, &["restore", "dest"]);
+        }
+        let there = in_store(&cask, &to, &["mailbox", "list", "ann"]);
+        let inbox = there.as_array().unwrap().iter().find(|m| m["name"] == "INBOX").unwrap();
+        assert_eq!(inbox["messages"], 150 * (round + 2), "round {round}");
+        assert_eq!(in_store(&cask, &to, &["check", "--deep"])["findings"], serde_json::json!([]));
+    }
+    cask.check();
+}

@@ -2,6 +2,7 @@
 //!
 //! Law: it is believed as a whole or not at all (CRC32), and names every file that a store as of its group needs.
 
+use super::folder::FOLDERS;
 use crate::codec::{Decoder, Encoder};
 use crate::error::Result;
 use crate::log::{Image, StoreFile};
@@ -103,6 +104,9 @@ impl Description {
 
 fn read_copied(d: &mut Decoder<'_>) -> Result<Copied> {
     let (folder, name, copy) = (file_name(d)?, file_name(d)?, file_name(d)?);
+    if !FOLDERS.contains(&folder.as_str()) {
+        return Err(d.bad("it names a folder that no store has"));
+    }
     let file = StoreFile { folder, name, bytes: d.uint()? };
     Ok(Copied { file, copy, crc32: d.u32_le()? })
 }
@@ -164,5 +168,8 @@ mod tests {
             description.files[0].copy = name.into();
             assert!(Description::decode(&description.encode()).is_err(), "{name}");
         }
+        let mut description = description();
+        description.files[0].file.folder = "elsewhere".into();
+        assert!(Description::decode(&description.encode()).is_err());
     }
 }

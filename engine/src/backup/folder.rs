@@ -40,10 +40,18 @@ impl Folder {
     /// Opens a folder for writing, making it when there is none.
     pub fn open(disk: &Arc<dyn Disk>, dir: &Path) -> Result<Self> {
         let io = |e| Error::io(format!("preparing {}", dir.display()), e);
-        for folder in FOLDERS.iter().chain(&[BACKUPS]) {
+        let there = disk.list(dir).map_err(io)?;
+        if !there.is_empty() && !disk.exists(&dir.join(BACKUPS)) {
+            let why = format!("{} holds something else than backups; choose a new folder", dir.display());
+            return Err(Error::NotPossible(why));
+        }
+        // The sign of such a folder comes first.
+        for folder in [BACKUPS].iter().chain(&FOLDERS) {
             disk.create_dir_all(&dir.join(folder)).map_err(io)?;
         }
         disk.sync_dir(dir).map_err(io)?;
+        let above = dir.parent().filter(|above| *above != Path::new(""));
+        disk.sync_dir(above.unwrap_or(Path::new("."))).map_err(io)?;
         let in_use = || Error::NotPossible(format!("another backup is written to {}", dir.display()));
         let lock = disk.lock(&dir.join("LOCK")).map_err(io)?.ok_or_else(in_use)?;
         Ok(Self { _lock: Some(lock), ..Self::read(disk, dir)? })

@@ -25,5 +25,5 @@ pub use plan::{Moment, Plan, plan, show_time};
 pub use prune::{Pruned, prune};
 pub use restore::{Restore, Restored, Target, restore};
 pub use source::{RESTORED, open_source};
-pub use take::{Rate, Taken, take};
+pub use take::{How, Rate, Taken, take};
 pub use verify::{Verified, verify};

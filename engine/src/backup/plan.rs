@@ -80,7 +80,7 @@ pub(super) fn plan_up_to(folder: &Folder, moment: Moment, newest: Option<&str>) 
     let mut image = chosen.image;
     let numbers = numbers(&backups)?;
     let sources = [Some(chosen.base), chosen.next];
-    let files = image.files().into_iter().map(|file| find(folder, &sources, file)).collect::<Result<_>>()?;
+    let files = image.files().into_iter().filter_map(|file| find(folder, &sources, file)).collect();
     image.set_numbers(numbers);
     let highest = backups.iter().map(|found| found.lsn.0).max().unwrap_or_default();
     Ok(Plan {
@@ -178,18 +178,15 @@ fn numbers(backups: &[&Description]) -> Result<LogNumbers> {
     })
 }
 
-/// The copy of a file, in the newer of the two backups.
-fn find(folder: &Folder, sources: &[Option<&Description>], file: StoreFile) -> Result<Planned> {
-    let is_it = |copied: &&super::description::Copied| {
-        copied.file.folder == file.folder && copied.file.name == file.name && copied.file.bytes >= file.bytes
-    };
-    let found = sources.iter().rev().flatten().find_map(|source| source.files.iter().find(is_it));
-    let Some(copied) = found else {
-        let what = format!("{}/{}", file.folder, file.name);
-        return Err(Error::corrupt("the backup", format!("it does not name {what}")));
-    };
+/// The copy of a file, the longest of both backups. A file that was lost when the backup was taken has none, and one that
+/// had lost its end is shorter: opening the store finds that.
+fn find(folder: &Folder, sources: &[Option<&Description>], mut file: StoreFile) -> Option<Planned> {
+    let files = sources.iter().flatten().flat_map(|source| &source.files);
+    let same = files.filter(|copied| copied.file.folder == file.folder && copied.file.name == file.name);
+    let copied = same.max_by_key(|copied| copied.file.bytes)?;
+    file.bytes = file.bytes.min(copied.file.bytes);
     let crc32 = (copied.file.bytes == file.bytes).then_some(copied.crc32);
-    Ok(Planned { from: folder.path_of(copied), crc32, file })
+    Some(Planned { from: folder.path_of(copied), crc32, file })
 }
 
 /// `2026-11-23 04:00:05 UTC`.

@@ -4,6 +4,7 @@
 //! - The newest backup stays, whatever is asked.
 //! - A file goes only after every description that named it is durably gone; with a description that cannot be read no
 //!   file goes.
+//! - Only what is named like a copy goes.
 
 use super::folder::{FOLDERS, Folder};
 use crate::error::{Error, Result};
@@ -18,6 +19,13 @@ pub struct Pruned {
     pub bytes: u64,
 }
 
+/// Whether a file may be one of ours: `...-CRC.seg` or `...-CRC.run`. What somebody else put there stays.
+fn is_copy(name: &str) -> bool {
+    let stem = name.strip_suffix(".seg").or_else(|| name.strip_suffix(".run"));
+    let crc = stem.and_then(|stem| stem.rsplit_once('-')).map(|(_, crc)| crc);
+    crc.is_some_and(|crc| crc.len() == 8 && crc.bytes().all(|b| b.is_ascii_hexdigit()))
+}
+
 /// Keeps the newest backups, and the files that they need.
 pub fn prune(folder: &mut Folder, keep: usize) -> Result<Pruned> {
     if let Some(name) = folder.unreadable().first() {
@@ -30,7 +38,7 @@ pub fn prune(folder: &mut Folder, keep: usize) -> Result<Pruned> {
         let path = folder.dir.join(kind);
         let io = |e| Error::io(format!("pruning {}", path.display()), e);
         for name in folder.disk.list(&path).map_err(io)? {
-            if named.contains(&(kind.to_owned(), name.clone())) {
+            if !is_copy(&name) || named.contains(&(kind.to_owned(), name.clone())) {
                 continue;
             }
             let file = path.join(&name);

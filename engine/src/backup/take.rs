@@ -13,6 +13,7 @@ use crate::log::{Pinned, StoreFile};
 use crate::sys::disk::{Disk, File};
 use crate::work::{Unit, Work};
 use serde::Serialize;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -20,8 +21,6 @@ use std::time::{Duration, Instant};
 #[derive(Debug)]
 pub struct Rate {
     bytes_per_second: Option<u64>,
-    /// Copied bytes are synced and noted this often: what an interrupted backup need not copy again.
-    pub piece_bytes: u64,
     begun: Instant,
     spent: u64,
 }
@@ -30,7 +29,7 @@ impl Rate {
     /// `None`: as fast as it goes.
     #[must_use]
     pub fn new(bytes_per_second: Option<u64>) -> Self {
-        Self { bytes_per_second, piece_bytes: 64 << 20, begun: Instant::now(), spent: 0 }
+        Self { bytes_per_second, begun: Instant::now(), spent: 0 }
     }
 
     pub(super) fn spend(&mut self, bytes: u64) {
@@ -38,6 +37,23 @@ impl Rate {
         self.spent += bytes;
         let due = Duration::from_millis(self.spent.saturating_mul(1000) / rate.max(1));
         std::thread::sleep(due.saturating_sub(self.begun.elapsed()));
+    }
+}
+
+/// How a backup is taken.
+#[derive(Debug)]
+pub struct How {
+    pub rate: Rate,
+    /// Copied bytes are synced and noted this often: what an interrupted backup need not copy again.
+    pub piece_bytes: u64,
+    /// Files that are lost or too short do not stop it: what is there of them is copied, and they are named.
+    pub damaged_too: bool,
+}
+
+impl How {
+    #[must_use]
+    pub fn new(rate: Rate) -> Self {
+        Self { rate, piece_bytes: 64 << 20, damaged_too: false }
     }
 }
 
@@ -52,6 +68,8 @@ pub struct Taken {
     pub bytes: u64,
     /// What the folder did not have yet.
     pub bytes_copied: u64,
+    /// Files of the store that are lost or too short.
+    pub damaged: Vec<String>,
 }
 
 /// A file to copy, and what its copy has.
@@ -69,7 +87,7 @@ pub fn take(
     pinned: &Pinned,
     now_ms: u64,
     folder: &mut Folder,
-    rate: &mut Rate,
+    how: &mut How,
     work: &mut Work<'_>,
 ) -> Result<Taken> {
     if folder.store_id().is_some_and(|id| id != pinned.store_id) {
@@ -77,12 +95,31 @@ pub fn take(
         return Err(Error::NotPossible(why));
     }
     let known = folder.known();
-    let mut wanted = Vec::new();
+    let (mut wanted, mut damaged) = (Vec::new(), Vec::new());
     for file in &pinned.files {
         let path = dir.join(&file.folder).join(&file.name);
-        let copy = copy_name(file, &*open(disk, &path)?)?;
-        let known = known.get(&(file.folder.clone(), copy.clone())).copied();
-        wanted.push(Wanted { file: file.clone(), path, copy, known });
+        match look(disk, file, &path) {
+            Ok(there) => {
+                if there.bytes < file.bytes {
+                    damaged.push(format!(
+                        "{}: {} of {} bytes are there",
+                        path.display(),
+                        there.bytes,
+                        file.bytes
+                    ));
+                }
+                let copy = copy_name(&there, &*open(disk, &path)?)?;
+                let known = known.get(&(file.folder.clone(), copy.clone())).copied();
+                wanted.push(Wanted { file: there, path, copy, known });
+            }
+            Err(Error::Io { source, .. }) if how.damaged_too && source.kind() == ErrorKind::NotFound => {
+                damaged.push(format!("{}: it is lost", path.display()));
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    if let Some(what) = damaged.first().filter(|_| !how.damaged_too) {
+        return Err(Error::corrupt("the store", what.clone()));
     }
     let missing = |w: &Wanted| w.file.bytes.saturating_sub(w.known.map_or(0, |known| known.bytes));
     let to_copy: u64 = wanted.iter().map(missing).sum();
@@ -94,12 +131,19 @@ pub fn take(
         return Err(Error::NotPossible(why));
     }
     let description = describe(pinned, now_ms);
-    let mut taking = Taking { folder, rate, work, description, copied: 0, noted: 0, to_copy };
+    let mut taking = Taking { folder, how, work, damaged, description, copied: 0, noted: 0, to_copy };
     for one in wanted {
         let from = open(disk, &one.path)?;
         taking.one(one, &*from)?;
     }
     taking.finish(pinned)
+}
+
+/// What is there of a file.
+fn look(disk: &dyn Disk, file: &StoreFile, path: &Path) -> Result<StoreFile> {
+    let len =
+        open(disk, path)?.len_bytes().map_err(|e| Error::io(format!("opening {}", path.display()), e))?;
+    Ok(StoreFile { bytes: file.bytes.min(len), ..file.clone() })
 }
 
 fn open(disk: &dyn Disk, path: &Path) -> Result<Box<dyn File>> {
@@ -120,7 +164,8 @@ fn describe(pinned: &Pinned, now_ms: u64) -> Description {
 
 struct Taking<'a, 'w> {
     folder: &'a mut Folder,
-    rate: &'a mut Rate,
+    how: &'a mut How,
+    damaged: Vec<String>,
     work: &'a mut Work<'w>,
     description: Description,
     copied: u64,
@@ -142,16 +187,16 @@ impl Taking<'_, '_> {
             return Ok(());
         }
         while copying.have.bytes < bytes {
-            let end = bytes.min(copying.have.bytes + self.rate.piece_bytes.max(1));
+            let end = bytes.min(copying.have.bytes + self.how.piece_bytes.max(1));
             let (done, to_copy, work) = (&mut self.copied, self.to_copy, &mut *self.work);
             copied.crc32 = copying
-                .copy_to(end, self.rate, &mut |more| {
+                .copy_to(end, &mut self.how.rate, &mut |more| {
                     *done += more;
                     work.step("copying", *done, to_copy.max(*done), Unit::Bytes)
                 })?
                 .crc32;
             copied.file.bytes = end;
-            if self.copied - self.noted >= self.rate.piece_bytes {
+            if self.copied - self.noted >= self.how.piece_bytes {
                 self.note(copied.clone())?;
             }
         }
@@ -188,6 +233,7 @@ impl Taking<'_, '_> {
             files: description.files.len() as u64,
             bytes: description.bytes(),
             bytes_copied: self.copied,
+            damaged: self.damaged,
         };
         self.folder.add(description)?;
         Ok(taken)

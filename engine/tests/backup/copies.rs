@@ -5,7 +5,7 @@ use crate::common::work::stage;
 use crate::common::{assert_clean, seeds};
 use crate::world::*;
 use engine::Error;
-use engine::backup::{Folder, Moment, Rate, prune, take, verify};
+use engine::backup::{Folder, How, Moment, Rate, prune, take, verify};
 use engine::ops::AppendItem;
 use engine::sys::disk::Disk;
 use engine::work::Work;
@@ -103,6 +103,20 @@ fn old_backups_go_with_the_files_that_only_they_need() {
 }
 
 #[test]
+fn a_folder_with_other_things_is_left_alone() {
+    let mut world = World::new(2);
+    world.work(10);
+    let shared: Arc<dyn Disk> = Arc::new(world.disk.clone());
+    let refused = Folder::open(&shared, Path::new(STORE)).err().unwrap();
+    assert!(refused.to_string().contains("something else"), "{refused}");
+    world.backup();
+    let others = Path::new(DEST).join("log/messages.log");
+    world.disk.create(&others).unwrap();
+    prune(&mut Folder::open(&shared, Path::new(DEST)).unwrap(), 1).unwrap();
+    assert!(world.disk.exists(&others), "what is not named like a copy stays");
+}
+
+#[test]
 fn another_stores_folder_is_refused() {
     let mut world = World::new(1);
     world.work(10);
@@ -111,7 +125,7 @@ fn another_stores_folder_is_refused() {
     let (_held, pinned) = other.pin().unwrap();
     let shared: Arc<dyn Disk> = Arc::new(world.disk.clone());
     let mut dest = Folder::open(&shared, Path::new(DEST)).unwrap();
-    let (mut rate, mut work) = (Rate::new(None), Work::quiet());
-    let refused = take(&world.disk, Path::new("/other"), &pinned, BEGIN_MS, &mut dest, &mut rate, &mut work);
+    let (mut how, mut work) = (How::new(Rate::new(None)), Work::quiet());
+    let refused = take(&world.disk, Path::new("/other"), &pinned, BEGIN_MS, &mut dest, &mut how, &mut work);
     assert!(refused.unwrap_err().to_string().contains("another store"));
 }

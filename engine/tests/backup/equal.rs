@@ -1,8 +1,10 @@
 //! What was there comes back as it was.
 
+use crate::common::work::stage;
 use crate::common::{assert_clean, seeds};
 use crate::world::*;
 use engine::backup::Moment;
+use engine::ops::{NewAccount, Recipient};
 
 #[test]
 fn what_was_there_comes_back_as_it_was() {
@@ -42,6 +44,42 @@ fn what_was_there_comes_back_as_it_was() {
                 store.authenticate(&store.account(*id).unwrap().name, "x").unwrap();
             }
             store.close().unwrap();
+        }
+    }
+}
+
+/// What a client or a log of the lost store may have seen after the backup is never given again.
+#[test]
+fn numbers_jump_and_stay_so() {
+    for seed in seeds(3) {
+        let mut world = World::new(seed);
+        world.work(20);
+        world.backup();
+        let id = world.ids[0];
+        let account = world.store.account(id).unwrap();
+        let (email, mailbox) = (account.next_email, account.next_mailbox);
+        try_restore(&world.disk, &world.clock, "/to", Moment::Newest, true).unwrap();
+        // The views may be lost: the numbers are in the log.
+        for life in 0..3 {
+            let store = open(&world.disk, &world.clock, "/to");
+            let now = store.account(id).unwrap();
+            assert!(now.next_email.0 >= email.0 + (1 << 20) && now.next_mailbox.0 >= mailbox.0 + (1 << 20));
+            assert!(now.modseq.0 >= account.modseq.0 + (1 << 32));
+            let message = stage(&store, "Subject: new\r\n\r\nnew\r\n").unwrap();
+            let to = Recipient { account: id, detail: None, address: "user0@test".into() };
+            let delivered = store.deliver(&message, "", vec![to]).remove(0).unwrap();
+            let inbox = store.mailbox(id, delivered.mailbox).unwrap();
+            let row = inbox.by_uid(delivered.uid).unwrap().unwrap();
+            assert!(row.message.0 > 1 << 32 && row.uid.0 > 1 << 20, "{row:?}");
+            let name = format!("new{life}");
+            let new = store.create_account(&NewAccount { name: &name, ..NewAccount::default() }).unwrap();
+            assert!(new.0 > 1 << 10, "account {new}");
+            store.delete_account(new).unwrap();
+            assert_clean(&store);
+            if life == 1 {
+                store.close().unwrap();
+            }
+            world.disk = world.disk.kill();
         }
     }
 }

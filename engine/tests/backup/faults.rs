@@ -2,10 +2,13 @@
 
 use crate::common::{assert_clean, seeds};
 use crate::world::*;
-use engine::backup::{Moment, verify};
+use engine::backup::{Folder, How, Moment, Rate, take, verify};
 use engine::sys::clock::Clock;
+use engine::sys::disk::Disk;
+use engine::sys::sim::FaultKind;
 use engine::work::Work;
 use std::path::Path;
+use std::sync::Arc;
 
 /// After a cut at any sync point the older backup is whole, and a backup taken then is.
 #[test]
@@ -99,5 +102,80 @@ trait ExistsFile {
 impl ExistsFile for engine::sys::sim::SimDisk {
     fn exists_file(&self, path: &str) -> bool {
         engine::sys::disk::Disk::exists(self, Path::new(path))
+    }
+}
+
+/// A disk that is full, or fails, ends a backup with an error, and nothing else.
+#[test]
+fn a_disk_that_refuses_harms_no_backup() {
+    let mut refused = 0;
+    for seed in seeds(2) {
+        println!("seed {seed}");
+        let mut world = World::new(seed);
+        world.work(12);
+        world.backup();
+        world.work(12);
+        for kind in [FaultKind::NoSpace, FaultKind::WriteEio, FaultKind::ReadEio, FaultKind::SyncEio] {
+            for nth in (0..).step_by(3) {
+                let mut hit = world.fork();
+                // Of a store that is closed: its files are copied all the same.
+                let (held, pinned) = hit.store.pin().unwrap();
+                hit.disk.fail_after(kind, nth);
+                let taken = take_pinned(&hit.disk, &hit.clock, &pinned);
+                drop(held);
+                if taken.is_ok() {
+                    break;
+                }
+                refused += 1;
+                hit.disk = hit.disk.power_cut();
+                let when = format!("seed {seed}, {kind:?} {nth}");
+                assert_eq!(verified(&hit), Vec::<String>::new(), "{when}");
+                hit.store = open(&hit.disk, &hit.clock, STORE);
+                backup(&hit.disk, &hit.clock, &hit.store);
+                assert_eq!(verified(&hit), Vec::<String>::new(), "{when}, and taken again");
+            }
+        }
+    }
+    println!("{refused} backups refused");
+    assert!(refused > 20);
+}
+
+/// What a store has lost does not keep the rest of it from being copied, and restored.
+#[test]
+fn a_store_that_lost_a_file_is_copied_without_it() {
+    for seed in seeds(4) {
+        let mut world = World::new(seed);
+        world.work(60);
+        let (_held, pinned) = world.store.pin().unwrap();
+        let lost = world.rng.pick(&pinned.files).unwrap().clone();
+        let path = Path::new(STORE).join(&lost.folder).join(&lost.name);
+        if world.rng.chance(50) {
+            world.disk.remove_file(&path).unwrap();
+        } else {
+            world.disk.open(&path).unwrap().truncate(lost.bytes / 2).unwrap();
+        }
+        assert!(take_pinned(&world.disk, &world.clock, &pinned).is_err());
+        let shared: Arc<dyn Disk> = Arc::new(world.disk.clone());
+        let mut dest = Folder::open(&shared, Path::new(DEST)).unwrap();
+        let mut how = How { damaged_too: true, ..How::new(Rate::new(None)) };
+        let (now_ms, mut work) = (world.clock.now_ms(), Work::quiet());
+        let store = Path::new(STORE);
+        let taken = take(&world.disk, store, &pinned, now_ms, &mut dest, &mut how, &mut work).unwrap();
+        assert_eq!(taken.damaged.len(), 1, "seed {seed}");
+        drop(dest);
+        try_restore(&world.disk, &world.clock, "/to", Moment::Newest, true).unwrap();
+        let restored = open(&world.disk, &world.clock, "/to");
+        // What is served is right; what is lost is reported.
+        for id in &world.ids {
+            let Ok(account) = restored.account(*id) else { continue };
+            for mailbox in account.mailboxes() {
+                let uids = mailbox.uids().unwrap();
+                for row in mailbox.rows(&uids) {
+                    let row = row.unwrap();
+                    let Ok(bytes) = restored.email(&row).and_then(|email| email.read_all()) else { continue };
+                    assert!(world.ever.contains(&String::from_utf8(bytes).unwrap()), "seed {seed}");
+                }
+            }
+        }
     }
 }

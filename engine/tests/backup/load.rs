@@ -3,7 +3,7 @@
 use crate::common::work::stage;
 use crate::common::{Rng, assert_clean, seeds};
 use crate::world::{BEGIN_MS, options};
-use engine::backup::{Folder, Moment, Rate, Restore, Target, restore, take, verify};
+use engine::backup::{Folder, How, Moment, Rate, Restore, Target, restore, take, verify};
 use engine::ops::{FlagChange, FlagOp, NewAccount, Recipient};
 use engine::sys::clock::{Clock, SystemClock};
 use engine::sys::disk::{Disk, RealDisk};
@@ -109,9 +109,9 @@ fn everything_acknowledged_before_a_backup_is_in_it() {
                 let (_held, pinned) = store.pin().unwrap();
                 let mut folder = Folder::open(&disk, &dest).unwrap();
                 // Slowly, so that much happens meanwhile.
-                let (mut rate, mut work) = (Rate::new(Some(4 << 20)), Work::quiet());
+                let (mut how, mut work) = (How::new(Rate::new(Some(4 << 20))), Work::quiet());
                 let now_ms = SystemClock.now_ms();
-                take(&RealDisk, &from, &pinned, now_ms, &mut folder, &mut rate, &mut work).unwrap();
+                take(&RealDisk, &from, &pinned, now_ms, &mut folder, &mut how, &mut work).unwrap();
             }
             stop.store(true, Ordering::Relaxed);
             dropped = keeping.join().unwrap();
@@ -190,7 +190,7 @@ fn a_pin_keeps_files_and_lets_go() {
     let disk = disk.kill();
     let store = crate::world::open(&disk, &clock, "/s");
     assert!(pinned.files.iter().any(|file| !disk.exists(&path(file))), "nothing was let go");
-    assert!(matches!(store.account_id("nobody"), None));
+    assert_eq!(store.account_id("nobody"), None);
     store.close().unwrap();
     assert!(matches!(store.pin(), Err(Error::Closed)));
 }

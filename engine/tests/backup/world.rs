@@ -3,7 +3,8 @@
 use crate::common::Rng;
 use crate::common::model::{Account, read_out};
 use crate::common::work::{Step, in_model, on_store, random_step};
-use engine::backup::{Folder, Moment, Rate, Restore, Restored, Taken, Target, restore, take};
+use engine::backup::{Folder, How, Moment, Rate, Restore, Restored, Taken, Target, restore, take};
+use engine::log::Pinned;
 use engine::ops::NewAccount;
 use engine::sys::clock::{Clock, SimClock};
 use engine::sys::disk::Disk;
@@ -11,7 +12,7 @@ use engine::sys::sim::SimDisk;
 use engine::types::AccountId;
 use engine::work::Work;
 use engine::{Result, Store, StoreOptions};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -38,12 +39,15 @@ pub fn try_open(disk: &SimDisk, clock: &SimClock, dir: &str) -> Result<Store> {
 
 pub fn try_backup(disk: &SimDisk, clock: &SimClock, store: &Store) -> Result<Taken> {
     let (_held, pinned) = store.pin()?;
+    take_pinned(disk, clock, &pinned)
+}
+
+pub fn take_pinned(disk: &SimDisk, clock: &SimClock, pinned: &Pinned) -> Result<Taken> {
     let shared: Arc<dyn Disk> = Arc::new(disk.clone());
     let mut folder = Folder::open(&shared, Path::new(DEST))?;
     let now_ms = clock.now_ms();
-    let mut rate = Rate::new(None);
-    rate.piece_bytes = 4 << 10;
-    take(disk, Path::new(STORE), &pinned, now_ms, &mut folder, &mut rate, &mut Work::quiet())
+    let mut how = How { piece_bytes: 4 << 10, ..How::new(Rate::new(None)) };
+    take(disk, Path::new(STORE), pinned, now_ms, &mut folder, &mut how, &mut Work::quiet())
 }
 
 pub fn backup(disk: &SimDisk, clock: &SimClock, store: &Store) -> Taken {
@@ -97,6 +101,8 @@ pub struct World {
     pub store: Store,
     pub ids: Vec<AccountId>,
     pub model: Vec<Account>,
+    /// The text of every message there ever was.
+    pub ever: BTreeSet<String>,
     pub rng: Rng,
 }
 
@@ -110,7 +116,7 @@ impl World {
         });
         let ids = ids.collect();
         let model = vec![Account::new(), Account::new()];
-        Self { disk, clock, store, ids, model, rng: Rng::new(seed) }
+        Self { disk, clock, store, ids, model, ever: BTreeSet::new(), rng: Rng::new(seed) }
     }
 
     pub fn work(&mut self, steps: usize) {
@@ -122,6 +128,8 @@ impl World {
             if in_model(&mut next, who, &step) {
                 on_store(&self.store, &self.ids, who, &step).unwrap();
                 self.model = next;
+                let mailboxes = self.model.iter().flat_map(|account| account.mailboxes.values());
+                self.ever.extend(mailboxes.flat_map(|mailbox| &mailbox.messages).map(|m| m.text.clone()));
             }
             if matches!(step, Step::Keep { compact: true, .. }) {
                 self.clock.advance(1_000);
@@ -148,8 +156,8 @@ impl World {
     pub fn fork(&self) -> Self {
         let disk = self.disk.kill();
         let store = open(&disk, &self.clock, STORE);
-        let (ids, model) = (self.ids.clone(), self.model.clone());
-        Self { disk, clock: self.clock.clone(), store, ids, model, rng: Rng::new(1) }
+        let (ids, model, ever) = (self.ids.clone(), self.model.clone(), self.ever.clone());
+        Self { disk, clock: self.clock.clone(), store, ids, model, ever, rng: Rng::new(1) }
     }
 
     /// What a restored store says.

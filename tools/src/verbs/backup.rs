@@ -10,7 +10,7 @@ use crate::{progress, size, store};
 use anyhow::bail;
 use engine::Error;
 use engine::attach::Admin;
-use engine::backup::{Description, Folder, Pruned, Rate, Taken, prune, show_time, take, verify};
+use engine::backup::{Description, Folder, How, Pruned, Rate, Taken, prune, show_time, take, verify};
 use engine::sys::clock::{Clock, SystemClock};
 use engine::sys::disk::{Disk, RealDisk};
 use serde::Serialize;
@@ -19,7 +19,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 
-/// How often a backup is begun anew because the store changed hands meanwhile.
+/// How often a backup is begun because files went: the store may have changed hands meanwhile.
 const ATTEMPTS: u32 = 3;
 
 /// Copy what is new in the store to a folder, from which `restore` makes it again
@@ -97,7 +97,9 @@ pub fn run(args: Args, dir: &Path, output: &Output) -> anyhow::Result<ExitCode> 
         }
         Ok(())
     })?;
-    Ok(ExitCode::SUCCESS)
+    let damaged = taken.map(|taken| taken.damaged).unwrap_or_default();
+    damaged.iter().for_each(|what| say(what));
+    Ok(if damaged.is_empty() { ExitCode::SUCCESS } else { ExitCode::from(FAILED) })
 }
 
 fn is_inside(dest: &Path, store: &Path) -> bool {
@@ -110,11 +112,10 @@ fn back_up(args: &Args, dir: &Path) -> anyhow::Result<Taken> {
     let mut folder = Folder::open(&disk(), &args.dest)?;
     let mut attempt = 1;
     let taken = loop {
-        match attempt_once(admin.as_ref(), dir, &mut folder, args.rate) {
-            Err(error) if attempt < ATTEMPTS && is_gone(&error) => {
-                say("the store changed hands; going on with what it has now");
-                attempt += 1;
-            }
+        // What is missing from the same store again and again is lost; the rest is worth a backup all the more.
+        let damaged_too = attempt == ATTEMPTS;
+        match attempt_once(admin.as_ref(), dir, &mut folder, args.rate, damaged_too) {
+            Err(error) if attempt < ATTEMPTS && is_missing(&error) => attempt += 1,
             taken => break taken?,
         }
     };
@@ -127,17 +128,21 @@ fn attempt_once(
     dir: &Path,
     folder: &mut Folder,
     rate: Option<u64>,
+    damaged_too: bool,
 ) -> anyhow::Result<Taken> {
     let held = admin.pin()?;
-    let (now_ms, mut rate) = (SystemClock.now_ms(), Rate::new(rate));
-    progress::follow(|work| take(&RealDisk, dir, &held.pinned, now_ms, folder, &mut rate, work))
+    let now_ms = SystemClock.now_ms();
+    let mut how = How { damaged_too, ..How::new(Rate::new(rate)) };
+    progress::follow(|work| take(&RealDisk, dir, &held.pinned, now_ms, folder, &mut how, work))
 }
 
-/// A pinned file went: its holder ended.
-fn is_gone(error: &anyhow::Error) -> bool {
-    let not_found =
-        |error: &Error| matches!(error, Error::Io { source, .. } if source.kind() == ErrorKind::NotFound);
-    error.downcast_ref::<Error>().is_some_and(not_found)
+/// A file that was held is not there, or not all of it: its holder ended, or it is lost.
+fn is_missing(error: &anyhow::Error) -> bool {
+    let is_it = |error: &Error| match error {
+        Error::Io { source, .. } => source.kind() == ErrorKind::NotFound,
+        error => matches!(error, Error::Corrupt { .. }),
+    };
+    error.downcast_ref::<Error>().is_some_and(is_it)
 }
 
 /// An existing folder of backups.
