@@ -1,41 +1,33 @@
-//! A disk in memory that fails on order: the seeded double of `sys/disk`.
+//! A disk in memory that fails on order and by chance: the seeded double of `sys/disk`.
 //!
 //! Laws
 //! - One seed, one history of operations: one outcome. Nothing here asks the machine for anything.
 //! - A clone is the same disk. `power_cut` and `kill` give another disk, as it is found afterwards; the old
 //!   one goes on by itself, so a thread that outlives its "process" cannot touch the new one.
 //! - Every fault is one that a real disk shows: no space, an I/O error, a sync that fails and loses the
-//!   pages, power off at a sync point, a flipped bit.
+//!   pages, a sync that lies, power off at an operation, a flipped bit.
 
 mod content;
+mod file;
 mod names;
 mod rng;
+mod weather;
 
 pub use rng::Rng;
 #[cfg(test)]
 pub use rng::seeds;
+pub use weather::{Fault, FaultCounts, FaultKind, Strike, Weather};
 
 use super::disk::{Disk, File};
 use content::Content;
+use file::SimFile;
 use names::{Inode, Names};
 use parking_lot::Mutex;
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-
-/// Which operations a scripted fault strikes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum FaultKind {
-    /// A write, allocation or new file finds no space.
-    NoSpace,
-    /// A sync of a file fails; its pages are lost at a power cut though readers see them.
-    SyncEio,
-    /// A write fails after half of its bytes.
-    WriteEio,
-    /// A read fails.
-    ReadEio,
-}
+use weather::Faults;
 
 #[derive(Debug, Clone)]
 struct State {
@@ -44,9 +36,10 @@ struct State {
     names: Names,
     next_inode: Inode,
     locks: BTreeSet<PathBuf>,
-    /// Successful operations left before the fault strikes, once.
-    faults: BTreeMap<FaultKind, u64>,
+    faults: Faults,
     capacity_bytes: Option<u64>,
+    operations: u64,
+    reads: u64,
     sync_points: u64,
     cut_at: Option<u64>,
     off: bool,
@@ -67,8 +60,10 @@ impl SimDisk {
             names: Names::default(),
             next_inode: 1,
             locks: BTreeSet::new(),
-            faults: BTreeMap::new(),
+            faults: Faults::default(),
             capacity_bytes: None,
+            operations: 0,
+            reads: 0,
             sync_points: 0,
             cut_at: None,
             off: false,
@@ -84,11 +79,14 @@ impl SimDisk {
     pub fn power_cut(&self) -> Self {
         let mut state = self.state.lock();
         let mut rng = Rng::new(state.rng.next_u64());
-        let names = state.names.after_power_cut(&mut rng);
+        let mut counts = state.faults.counts.clone();
+        counts.count(Fault::PowerOff);
+        let names = state.names.after_power_cut(&mut rng, &mut counts);
         let kept: BTreeSet<Inode> = names.inodes().collect();
         let contents = state.contents.iter().filter(|(inode, _)| kept.contains(inode));
-        let contents = contents.map(|(inode, c)| (*inode, c.after_power_cut(&mut rng))).collect();
-        Self::from_state(Self::restarted(&state, rng, names, contents))
+        let contents =
+            contents.map(|(inode, c)| (*inode, c.after_power_cut(&mut rng, &mut counts))).collect();
+        Self::from_state(Self::restarted(&state, rng, names, contents, counts))
     }
 
     /// The disk as the next process finds it after this one was killed: the page cache survives.
@@ -96,18 +94,32 @@ impl SimDisk {
     pub fn kill(&self) -> Self {
         let mut state = self.state.lock();
         let rng = Rng::new(state.rng.next_u64());
-        Self::from_state(Self::restarted(&state, rng, state.names.clone(), state.contents.clone()))
+        let mut counts = state.faults.counts.clone();
+        counts.count(Fault::Kill);
+        let kept: BTreeSet<Inode> = state.names.inodes().collect();
+        let contents = state.contents.iter().filter(|(inode, _)| kept.contains(inode));
+        let contents = contents.map(|(inode, c)| (*inode, c.clone())).collect();
+        Self::from_state(Self::restarted(&state, rng, state.names.clone(), contents, counts))
     }
 
-    fn restarted(old: &State, rng: Rng, names: Names, contents: BTreeMap<Inode, Content>) -> State {
+    /// The weather is calm again; what struck so far stays counted.
+    fn restarted(
+        old: &State,
+        rng: Rng,
+        names: Names,
+        contents: BTreeMap<Inode, Content>,
+        counts: FaultCounts,
+    ) -> State {
         State {
             rng,
             contents,
             names,
             next_inode: old.next_inode,
             locks: BTreeSet::new(),
-            faults: BTreeMap::new(),
+            faults: Faults::calm(counts),
             capacity_bytes: old.capacity_bytes,
+            operations: 0,
+            reads: 0,
             sync_points: 0,
             cut_at: None,
             off: false,
@@ -116,7 +128,18 @@ impl SimDisk {
 
     /// Lets `successes` more operations of that kind succeed; the next one fails, once.
     pub fn fail_after(&self, kind: FaultKind, successes: u64) {
-        self.state.lock().faults.insert(kind, successes);
+        self.state.lock().faults.script(kind, successes);
+    }
+
+    /// From here on operations fail by these chances.
+    pub fn set_weather(&self, weather: Weather) {
+        self.state.lock().faults.weather = weather;
+    }
+
+    /// What has struck this disk, in all its lives.
+    #[must_use]
+    pub fn fault_counts(&self) -> FaultCounts {
+        self.state.lock().faults.counts.clone()
     }
 
     /// The disk holds that many bytes (sum of the files' lengths); `None` = no end.
@@ -130,6 +153,19 @@ impl SimDisk {
         self.state.lock().used_bytes()
     }
 
+    /// How many operations that change something were begun: creations, writes, truncations, allocations,
+    /// renames, removals, syncs of files and folders.
+    #[must_use]
+    pub fn operations(&self) -> u64 {
+        self.state.lock().operations
+    }
+
+    /// How many reads were begun.
+    #[must_use]
+    pub fn reads(&self) -> u64 {
+        self.state.lock().reads
+    }
+
     /// How many syncs (of files and folders) were asked for.
     #[must_use]
     pub fn sync_points(&self) -> u64 {
@@ -139,6 +175,30 @@ impl SimDisk {
     /// The power goes off right before sync point number `n` (from 0): it and everything later fails.
     pub fn cut_at_sync_point(&self, n: u64) {
         self.state.lock().cut_at = Some(n);
+    }
+
+    /// The power goes off right before operation number `n` (from 0).
+    pub fn cut_at_operation(&self, n: u64) {
+        self.strike_operation(n, Strike::PowerOff);
+    }
+
+    /// Operation number `n` (from 0) is struck.
+    pub fn strike_operation(&self, n: u64, strike: Strike) {
+        self.state.lock().faults.strike = Some((n, strike));
+    }
+
+    /// Read number `n` (from 0) fails.
+    pub fn strike_read(&self, n: u64) {
+        self.state.lock().faults.read_strike = Some(n);
+    }
+
+    /// Counts an operation of something that lies on the same disk without being a file of it, such as a
+    /// database: the power goes off before it as before any other.
+    pub fn operation_beside(&self) -> io::Result<()> {
+        match self.state.lock().begin()? {
+            None => Ok(()),
+            Some(_) => Err(eio("operation")),
+        }
     }
 
     /// The scripted power cut has happened.
@@ -161,6 +221,10 @@ fn power_is_off() -> io::Error {
     io::Error::other("power is off")
 }
 
+fn eio(of: &str) -> io::Error {
+    io::Error::other(format!("simulated {of} error"))
+}
+
 fn no_such_file(path: &Path) -> io::Error {
     io::Error::new(io::ErrorKind::NotFound, format!("{}: no such file", path.display()))
 }
@@ -170,19 +234,41 @@ impl State {
         if self.off { Err(power_is_off()) } else { Ok(()) }
     }
 
-    /// Whether the scripted fault strikes this operation.
-    fn struck(&mut self, kind: FaultKind) -> bool {
-        match self.faults.get_mut(&kind) {
-            Some(0) => {
-                self.faults.remove(&kind);
-                true
-            }
-            Some(left) => {
-                *left -= 1;
-                false
-            }
-            None => false,
+    /// An operation that changes something begins. Says what strikes it.
+    fn begin(&mut self) -> io::Result<Option<Strike>> {
+        self.powered()?;
+        let strike = self.faults.strike.filter(|(n, _)| *n == self.operations).map(|(_, strike)| strike);
+        if strike == Some(Strike::PowerOff) {
+            self.off = true;
+            return Err(power_is_off());
         }
+        self.operations += 1;
+        Ok(strike)
+    }
+
+    /// One that takes no space and is neither a write nor a sync.
+    fn begin_plain(&mut self, what: &str) -> io::Result<()> {
+        let struck = self.begin()?.is_some();
+        let one_in = self.faults.weather.other_eio_one_in;
+        if struck || self.strikes(None, one_in, Fault::OtherEio) { Err(eio(what)) } else { Ok(()) }
+    }
+
+    /// One that makes the files grow.
+    fn begin_growing(&mut self, what: &str, growth_bytes: u64) -> io::Result<()> {
+        match self.begin()? {
+            Some(Strike::NoSpace) => return Err(io::Error::from(io::ErrorKind::StorageFull)),
+            Some(_) => return Err(eio(what)),
+            None => {}
+        }
+        let one_in = self.faults.weather.other_eio_one_in;
+        if self.strikes(None, one_in, Fault::OtherEio) {
+            return Err(eio(what));
+        }
+        self.room_for(growth_bytes, true)
+    }
+
+    fn strikes(&mut self, kind: Option<FaultKind>, one_in: u64, fault: Fault) -> bool {
+        self.faults.strikes(kind, one_in, fault, &mut self.rng)
     }
 
     fn used_bytes(&self) -> u64 {
@@ -190,95 +276,40 @@ impl State {
     }
 
     /// Fails with `StorageFull` when the fault strikes or the growth does not fit.
-    fn room_for(&mut self, growth_bytes: u64) -> io::Result<()> {
+    fn room_for(&mut self, growth_bytes: u64, may_run_out: bool) -> io::Result<()> {
         let full = self.capacity_bytes.is_some_and(|capacity| {
             growth_bytes > 0 && self.used_bytes().saturating_add(growth_bytes) > capacity
         });
-        if self.struck(FaultKind::NoSpace) || full {
+        let one_in = if may_run_out { self.faults.weather.no_space_one_in } else { 0 };
+        if self.strikes(Some(FaultKind::NoSpace), one_in, Fault::NoSpace) {
+            return Err(io::Error::from(io::ErrorKind::StorageFull));
+        }
+        if full {
+            self.faults.counts.count(Fault::NoSpace);
             return Err(io::Error::from(io::ErrorKind::StorageFull));
         }
         Ok(())
     }
 
-    fn sync_point(&mut self) -> io::Result<()> {
+    /// A sync begins. Says what strikes it.
+    fn sync_point(&mut self) -> io::Result<Option<Strike>> {
         self.powered()?;
         if self.cut_at.is_some_and(|n| self.sync_points >= n) {
             self.off = true;
             return Err(power_is_off());
         }
+        let strike = self.begin()?;
         self.sync_points += 1;
-        Ok(())
+        Ok(strike)
+    }
+
+    fn lies(&mut self) -> bool {
+        let one_in = self.faults.weather.lie_one_in;
+        self.strikes(None, one_in, Fault::Lie)
     }
 
     fn content(&mut self, inode: Inode) -> io::Result<&mut Content> {
         self.contents.get_mut(&inode).ok_or_else(|| io::Error::from(io::ErrorKind::NotFound))
-    }
-}
-
-struct SimFile {
-    state: Arc<Mutex<State>>,
-    inode: Inode,
-}
-
-impl File for SimFile {
-    fn read_exact_at(&self, buf: &mut [u8], offset: u64) -> io::Result<()> {
-        let mut state = self.state.lock();
-        state.powered()?;
-        if state.struck(FaultKind::ReadEio) {
-            return Err(io::Error::other("simulated read error"));
-        }
-        match state.content(self.inode)?.read(buf, offset) {
-            true => Ok(()),
-            false => Err(io::Error::from(io::ErrorKind::UnexpectedEof)),
-        }
-    }
-
-    fn write_all_at(&self, bytes: &[u8], offset: u64) -> io::Result<()> {
-        let mut state = self.state.lock();
-        state.powered()?;
-        let len = state.content(self.inode)?.len_bytes();
-        state.room_for((offset + bytes.len() as u64).saturating_sub(len))?;
-        if state.struck(FaultKind::WriteEio) {
-            state.content(self.inode)?.write(&bytes[..bytes.len() / 2], offset);
-            return Err(io::Error::other("simulated write error"));
-        }
-        state.content(self.inode)?.write(bytes, offset);
-        Ok(())
-    }
-
-    fn len_bytes(&self) -> io::Result<u64> {
-        let mut state = self.state.lock();
-        state.powered()?;
-        Ok(state.content(self.inode)?.len_bytes())
-    }
-
-    fn truncate(&self, len_bytes: u64) -> io::Result<()> {
-        let mut state = self.state.lock();
-        state.powered()?;
-        state.content(self.inode)?.resize(len_bytes as usize);
-        Ok(())
-    }
-
-    fn allocate(&self, len_bytes: u64) -> io::Result<()> {
-        let mut state = self.state.lock();
-        state.powered()?;
-        let len = state.content(self.inode)?.len_bytes();
-        state.room_for(len_bytes.saturating_sub(len))?;
-        if len < len_bytes {
-            state.content(self.inode)?.resize(len_bytes as usize);
-        }
-        Ok(())
-    }
-
-    fn sync_data(&self) -> io::Result<()> {
-        let mut state = self.state.lock();
-        state.sync_point()?;
-        if state.struck(FaultKind::SyncEio) {
-            state.content(self.inode)?.sync_failed();
-            return Err(io::Error::other("simulated sync error"));
-        }
-        state.content(self.inode)?.sync();
-        Ok(())
     }
 }
 
@@ -304,7 +335,7 @@ impl Disk for SimDisk {
         if !path.parent().is_some_and(|dir| state.names.is_dir(dir)) {
             return Err(no_such_file(path));
         }
-        state.room_for(0)?;
+        state.begin_growing("creation", 0)?;
         let inode = state.next_inode;
         state.next_inode += 1;
         state.contents.insert(inode, Content::default());
@@ -334,19 +365,19 @@ impl Disk for SimDisk {
 
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
         let mut state = self.state.lock();
-        state.powered()?;
+        state.begin_plain("rename")?;
         if state.names.rename(from, to) { Ok(()) } else { Err(no_such_file(from)) }
     }
 
     fn remove_file(&self, path: &Path) -> io::Result<()> {
         let mut state = self.state.lock();
-        state.powered()?;
+        state.begin_plain("removal")?;
         if state.names.remove(path) { Ok(()) } else { Err(no_such_file(path)) }
     }
 
     fn remove_dir_all(&self, path: &Path) -> io::Result<()> {
         let mut state = self.state.lock();
-        state.powered()?;
+        state.begin_plain("removal")?;
         state.names.remove_dir_all(path);
         Ok(())
     }
@@ -358,8 +389,14 @@ impl Disk for SimDisk {
 
     fn sync_dir(&self, dir: &Path) -> io::Result<()> {
         let mut state = self.state.lock();
-        state.sync_point()?;
-        state.names.sync(dir);
+        let struck = state.sync_point()?.is_some();
+        let one_in = state.faults.weather.sync_dir_eio_one_in;
+        if struck || state.strikes(None, one_in, Fault::SyncDirEio) {
+            return Err(eio("sync of a folder"));
+        }
+        if !state.lies() {
+            state.names.sync(dir);
+        }
         Ok(())
     }
 

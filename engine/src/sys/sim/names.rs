@@ -7,6 +7,7 @@
 //! - Folders themselves are durable at once: the store makes them when it is made, and syncs their parents.
 
 use super::rng::Rng;
+use super::weather::{Fault, FaultCounts};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
@@ -113,11 +114,13 @@ impl Names {
         self.pending = pending;
     }
 
-    pub(super) fn after_power_cut(&self, rng: &mut Rng) -> Self {
+    pub(super) fn after_power_cut(&self, rng: &mut Rng, counts: &mut FaultCounts) -> Self {
         let mut left = self.durable.clone();
         for change in &self.pending {
             if rng.one_in(2) {
                 change.apply(&mut left);
+            } else {
+                counts.count(Fault::LostName);
             }
         }
         Self { seen: left.clone(), durable: left, pending: Vec::new(), dirs: self.dirs.clone() }

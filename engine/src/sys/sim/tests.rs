@@ -111,3 +111,86 @@ fn a_flipped_bit_is_flipped_for_good() {
     assert!(!disk.flip_bit(Path::new("/s/b"), 2, 3));
     assert_eq!(read(&disk, "/s/a"), [0, 0, 8, 0]);
 }
+
+#[test]
+fn each_operation_counts_and_the_power_goes_off_before_the_one_asked_for() {
+    let work = |disk: &SimDisk| -> io::Result<()> {
+        let file = disk.create(Path::new("/s/a"))?;
+        file.allocate(100)?;
+        file.write_all_at(b"one", 0)?;
+        file.truncate(3)?;
+        file.sync_data()?;
+        disk.rename(Path::new("/s/a"), Path::new("/s/b"))?;
+        disk.sync_dir(Path::new("/s"))?;
+        disk.operation_beside()?;
+        disk.remove_file(Path::new("/s/b"))
+    };
+    let whole = disk(1);
+    work(&whole).unwrap();
+    assert_eq!((whole.operations(), whole.reads(), whole.sync_points()), (9, 0, 2));
+    for n in 0..9 {
+        let disk = disk(n);
+        disk.cut_at_operation(n);
+        assert!(work(&disk).is_err() && disk.is_off(), "operation {n}");
+        assert_eq!(disk.operations(), n);
+        let left = disk.kill().list(Path::new("/s")).unwrap();
+        let expected: &[&str] = match n {
+            0 => &[],
+            1..=5 => &["a"],
+            _ => &["b"],
+        };
+        assert_eq!(left, expected, "operation {n}");
+        let struck = self::disk(n);
+        struck.strike_operation(n, Strike::Eio);
+        assert!(work(&struck).is_err() && !struck.is_off(), "operation {n} fails alone");
+        assert!(struck.create(Path::new("/s/c")).is_ok());
+    }
+}
+
+#[test]
+fn the_weather_strikes_by_chance_and_is_counted() {
+    let mut counts = FaultCounts::default();
+    for seed in 0..200 {
+        let disk = disk(seed);
+        disk.set_weather(Weather {
+            read_eio_one_in: 3,
+            write_eio_one_in: 3,
+            sync_eio_one_in: 3,
+            sync_dir_eio_one_in: 3,
+            other_eio_one_in: 5,
+            no_space_one_in: 5,
+            lie_one_in: 3,
+        });
+        if let Ok(file) = disk.create(Path::new("/s/a")) {
+            let written = file.write_all_at(&[1; 9000], 0);
+            if file.len_bytes().unwrap() < 9000 {
+                assert!(written.is_err(), "seed {seed}: a short write is an error");
+            }
+            drop((file.sync_data(), disk.sync_dir(Path::new("/s")), file.read_exact_at(&mut [0], 0)));
+        }
+        let after = disk.power_cut();
+        counts.merge(&after.fault_counts());
+        assert!(after.create(Path::new("/s/b")).is_ok(), "seed {seed}: the next day is calm");
+    }
+    let kinds = [Fault::ReadEio, Fault::WriteEio, Fault::SyncEio, Fault::SyncDirEio];
+    let more = [Fault::OtherEio, Fault::NoSpace, Fault::Lie, Fault::LostName, Fault::LostPage];
+    for kind in kinds.into_iter().chain(more) {
+        assert!(counts.of(kind) > 0, "{kind:?} never struck: {counts}");
+    }
+}
+
+#[test]
+fn a_sync_that_lies_makes_nothing_durable() {
+    let mut lost = 0;
+    for seed in 0..32 {
+        let disk = disk(seed);
+        disk.set_weather(Weather { lie_one_in: 1, ..Weather::default() });
+        let file = disk.create(Path::new("/s/a")).unwrap();
+        file.write_all_at(&[1; 4096], 0).unwrap();
+        file.sync_data().unwrap();
+        disk.sync_dir(Path::new("/s")).unwrap();
+        let after = disk.power_cut();
+        lost += usize::from(!after.exists(Path::new("/s/a")) || read(&after, "/s/a") != [1; 4096]);
+    }
+    assert!((8..32).contains(&lost), "{lost} of 32 lost what was called durable");
+}
