@@ -11,6 +11,7 @@ pub mod backup;
 pub mod catalog;
 pub mod check;
 mod codec;
+pub mod dump;
 pub mod error;
 pub mod indexer;
 pub mod log;

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 /// Rooms and their floors. A new room has to be put here, and so has to be thought about.
-const FLOORS: [(&str, u32); 21] = [
+const FLOORS: [(&str, u32); 22] = [
     ("types", 0),
     ("metrics", 0),
     ("error", 1),
@@ -28,6 +28,7 @@ const FLOORS: [(&str, u32); 21] = [
     ("repair", 11),
     ("backup", 10),
     ("attach", 12),
+    ("dump", 10),
 ];
 
 /// Library -> the only rooms that may name it.

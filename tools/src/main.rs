@@ -58,6 +58,8 @@ enum Verb {
     Backup(verbs::backup::Args),
     Restore(verbs::restore::Args),
     Compact(verbs::compact::Args),
+    #[command(subcommand, arg_required_else_help = false)]
+    Dump(verbs::dump::Verb),
 }
 
 const DEFAULT_STORE: &str = "./mailcask-data";
@@ -95,6 +97,7 @@ fn run(cli: Cli, output: &Output) -> anyhow::Result<ExitCode> {
         Verb::Backup(args) => verbs::backup::run(args, &dir, output),
         Verb::Restore(args) => verbs::restore::run(args, &dir, output),
         Verb::Compact(args) => verbs::compact::run(args, &dir, output),
+        Verb::Dump(verb) => verbs::dump::run(verb, &dir, output),
     }
 }
 

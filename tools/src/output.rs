@@ -14,6 +14,11 @@ impl Output {
         Self { json }
     }
 
+    #[must_use]
+    pub fn is_json(&self) -> bool {
+        self.json
+    }
+
     /// Writes data: one JSON value on a line, or what `people` writes.
     pub fn data<T: Serialize>(
         &self,

@@ -13,6 +13,7 @@ mod block;
 mod bodies;
 mod bytes;
 mod cold;
+pub mod dump;
 mod footer;
 mod group;
 mod history;
@@ -256,7 +257,12 @@ impl Log {
     /// room of one reserved segment, as deep in the reserve as `room` may go. False when none can be spared.
     #[must_use]
     pub fn lend_reserve(&self, room: Room) -> bool {
-        self.shared.reserve.lend(&*self.shared.disk, self.shared.clock.now_ms(), room)
+        self.shared.reserve.lend(&*self.shared.disk, room)
+    }
+
+    /// What was lent was used, or is not needed any more: the reserve may be filled again.
+    pub fn end_lending(&self) {
+        self.shared.reserve.end_lending();
     }
 
     /// Transactions up to this LSN are in two snapshot sets and outside retention: log segments up to it may go.

@@ -29,6 +29,8 @@ struct Held {
     /// Which of the files are there.
     files: Vec<PathBuf>,
     tried_ms: Option<u64>,
+    /// What was given away is not taken back yet.
+    is_lent: bool,
 }
 
 impl Reserve {
@@ -65,7 +67,7 @@ impl Reserve {
     pub(super) fn refill(&self, disk: &dyn Disk, now_ms: u64) {
         let mut held = self.state.lock();
         let waits = held.tried_ms.is_some_and(|t| now_ms >= t && now_ms - t < RETRY_MS);
-        if held.files.len() as u32 >= self.wanted || waits {
+        if held.files.len() as u32 >= self.wanted || waits || held.is_lent {
             return;
         }
         held.tried_ms = Some(now_ms);
@@ -84,16 +86,21 @@ impl Reserve {
     }
 
     /// Gives one reserved file's room to what has to be written outside of segments. `room` says how deep into the
-    /// reserve that may go; false when there is none left for it.
-    pub(super) fn lend(&self, disk: &dyn Disk, now_ms: u64, room: Room) -> bool {
+    /// reserve that may go; false when there is none left for it. Until `end_lending` the room is left alone.
+    pub(super) fn lend(&self, disk: &dyn Disk, room: Room) -> bool {
         let mut held = self.state.lock();
         if held.files.len() <= usize::from(room != Room::Compaction) {
             return false;
         }
         let Some(file) = held.files.pop() else { return false };
-        held.tried_ms = Some(now_ms);
+        held.is_lent = true;
         tracing::warn!(left = held.files.len(), "the disk is full; the room of a reserved segment is used");
         disk.remove_file(&file).is_ok()
+    }
+
+    /// The reserve may be filled again.
+    pub(super) fn end_lending(&self) {
+        self.state.lock().is_lent = false;
     }
 
     fn make(&self, disk: &dyn Disk, path: &Path) -> io::Result<()> {

@@ -23,9 +23,6 @@ use roaring::RoaringTreemap;
 use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 
-/// A batch moves about this much: what is held twice on the disk for a moment.
-const BATCH_LIVE_BYTES: u64 = 256 << 20;
-
 /// How it is asked for.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct CompactOptions {
@@ -129,7 +126,7 @@ impl Compaction {
             live: RoaringTreemap::new(),
             waiting: VecDeque::new(),
             put_off: Vec::new(),
-            batch_live_bytes: BATCH_LIVE_BYTES,
+            batch_live_bytes: core.keep.compact_batch_bytes,
             done_bytes: 0,
             total_bytes: 0,
             proved: None,

@@ -37,6 +37,8 @@ pub struct KeepOptions {
     pub grace_ms: u64,
     /// A segment is compacted when at least this part of it is dead, in percent.
     pub compact_dead_percent: u8,
+    /// Compaction moves about this much at once: what is held twice on the disk for a moment.
+    pub compact_batch_bytes: u64,
 }
 
 impl Default for KeepOptions {
@@ -48,6 +50,7 @@ impl Default for KeepOptions {
             retention_ms: 7 * 86_400_000,
             grace_ms: 600_000,
             compact_dead_percent: 20,
+            compact_batch_bytes: 256 << 20,
         }
     }
 }

@@ -113,11 +113,7 @@ impl Keeper {
     fn tick(&self) -> Result<()> {
         let is_full = !self.core.log.admits(Room::Append);
         self.checkpoint_when_due()?;
-        if is_full {
-            self.core.log.end_grace()?;
-            self.core.log.close_idle_bodies();
-        }
-        self.core.log.sweep()?;
+        self.sweep(is_full)?;
         if self.is_compaction_due(is_full) {
             // Ended by a stop between two batches, it is begun again at the next opening.
             let mut goes_on = |_: &told::Step| !*self.stop.lock();
@@ -127,6 +123,18 @@ impl Keeper {
             }
         }
         Ok(())
+    }
+
+    /// Unlinks what was dropped long enough ago; on a full disk at once.
+    fn sweep(&self, is_full: bool) -> Result<()> {
+        // The check may read what is dropped: it holds the work.
+        let _work = self.work.lock();
+        let log = &self.core.log;
+        if is_full {
+            log.end_grace()?;
+            log.close_idle_bodies();
+        }
+        log.sweep()
     }
 
     fn checkpoint_when_due(&self) -> Result<()> {
@@ -226,6 +234,12 @@ impl Keeper {
     /// Compacts every segment that is worth it, now. Where two snapshot sets are all that log segments wait for,
     /// those are written first.
     pub fn compact(&self, options: CompactOptions, told: &mut told::Work<'_>) -> Result<CompactReport> {
+        let done = self.compact_and_cover(options, told);
+        self.core.log.end_lending();
+        done
+    }
+
+    fn compact_and_cover(&self, options: CompactOptions, told: &mut told::Work<'_>) -> Result<CompactReport> {
         let mut report: Option<CompactReport> = None;
         // Without room for the cover less can go; what goes makes room for it, so it is tried once more.
         for _ in 0..2 {

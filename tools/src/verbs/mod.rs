@@ -4,6 +4,7 @@ pub mod account;
 pub mod backup;
 pub mod check;
 pub mod compact;
+pub mod dump;
 pub mod export;
 pub mod import;
 pub mod mailbox;

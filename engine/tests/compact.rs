@@ -1,0 +1,174 @@
+//! Compaction of more than fits in one go: in batches, ended in between, with and without history, on a full disk.
+#![allow(clippy::unwrap_used)]
+
+mod common;
+
+use common::{Rng, assert_clean, seeds};
+use engine::ops::{AppendItem, FlagChange, FlagOp, NewAccount, Store, StoreOptions};
+use engine::sys::clock::SystemClock;
+use engine::sys::sim::SimDisk;
+use engine::types::{AccountId, UidSet};
+use engine::work::{Step, Work};
+use engine::{CompactOptions, Error};
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+
+const ALL: CompactOptions = CompactOptions { ignore_retention: true };
+
+fn options() -> StoreOptions {
+    let mut options = StoreOptions::for_tests();
+    options.log.segment_bytes = 128 << 10;
+    options.log.body_threshold_bytes = 16 << 10;
+    options.keep.grace_ms = 0;
+    options.keep.compact_batch_bytes = 100 << 10;
+    options
+}
+
+fn open(disk: &SimDisk, options: StoreOptions) -> Store {
+    Store::open_on(Arc::new(disk.clone()), Arc::new(SystemClock), Path::new("/store"), options).unwrap()
+}
+
+fn text(rng: &mut Rng, bytes: usize) -> String {
+    let mut text = String::from("Subject: x\r\n\r\n");
+    while text.len() < bytes {
+        text.push_str(&format!("{:016x}{:016x}{:016x}\r\n", rng.next(), rng.next(), rng.next()));
+    }
+    text
+}
+
+/// An account with a few hundred messages of which a third lives; by UID what lives.
+fn filled(store: &Store, rng: &mut Rng) -> (AccountId, BTreeMap<u32, String>) {
+    let id = store.create_account(&NewAccount { name: "a", ..NewAccount::default() }).unwrap();
+    let inbox = store.account(id).unwrap().mailbox_named("INBOX").unwrap().header.id;
+    let mut texts = BTreeMap::new();
+    for uid in 1..=300 {
+        let bytes = if rng.chance(10) { 30_000 } else { 4_000 };
+        let text = text(rng, bytes);
+        let mut stager = store.stager();
+        stager.write(text.as_bytes()).unwrap();
+        let message = stager.finish().unwrap();
+        store.append(id, inbox, vec![AppendItem { message, flags: vec![], internal_date: None }]).unwrap();
+        texts.insert(uid, text);
+    }
+    let gone: UidSet = (1..=300u32).filter(|_| rng.chance(66)).collect();
+    let change = FlagChange { op: FlagOp::Add, flags: vec!["\\Deleted".to_owned()], unchanged_since: None };
+    store.change_flags(id, inbox, &gone, change).unwrap();
+    store.expunge(id, inbox, None).unwrap();
+    texts.retain(|uid, _| !gone.contains(*uid));
+    (id, texts)
+}
+
+fn assert_served(store: &Store, id: AccountId, texts: &BTreeMap<u32, String>, when: &str) {
+    let inbox = store.account(id).unwrap().mailbox_named("INBOX").unwrap().clone();
+    let rows = inbox.rows(&UidSet::from_range(1, u32::MAX)).collect::<Result<Vec<_>, _>>().unwrap();
+    assert_eq!(
+        rows.iter().map(|row| row.uid.0).collect::<Vec<_>>(),
+        texts.keys().copied().collect::<Vec<_>>()
+    );
+    for row in rows {
+        let read = store.email(&row).unwrap().read_all().unwrap();
+        assert!(read == texts[&row.uid.0].as_bytes(), "{when}: UID {} has other bytes", row.uid);
+    }
+}
+
+#[test]
+fn it_goes_in_batches_and_ends_near_what_lives() {
+    for seed in seeds(3) {
+        let (disk, mut rng) = (SimDisk::new(seed), Rng::new(seed));
+        let store = open(&disk, options());
+        let (id, texts) = filled(&store, &mut rng);
+        let report = store.compact_told(ALL, &mut Work::quiet()).unwrap();
+        assert!(report.batches > 3, "seed {seed}: {report:?}");
+        let after = report.disk_after;
+        let all = after.log + after.bodies + after.cold + after.snapshots;
+        assert!(all * 10 <= report.live_bytes * 13, "seed {seed}: {all} bytes for {report:?}");
+        assert!(after.log + after.bodies + after.cold < report.disk_before.log, "seed {seed}: {report:?}");
+        assert_served(&store, id, &texts, &format!("seed {seed}"));
+        assert_clean(&store);
+        store.close().unwrap();
+        drop(store);
+        let store = open(&disk.power_cut(), options());
+        assert_served(&store, id, &texts, &format!("seed {seed}, after a restart"));
+        assert_clean(&store);
+        store.close().unwrap();
+    }
+}
+
+#[test]
+fn ended_between_two_batches_it_is_begun_again() {
+    for seed in seeds(3) {
+        let (disk, mut rng) = (SimDisk::new(seed), Rng::new(seed));
+        let store = open(&disk, options());
+        let (id, texts) = filled(&store, &mut rng);
+        let mut left = 2;
+        let mut until_the_second = |step: &Step| {
+            left -= i32::from(step.doing == "compacting");
+            left >= 0
+        };
+        let ended = store.compact_told(ALL, &mut Work::told_to(&mut until_the_second));
+        assert!(matches!(ended, Err(Error::Interrupted)), "seed {seed}: {ended:?}");
+        assert_served(&store, id, &texts, &format!("seed {seed}, ended"));
+        assert_clean(&store);
+        // Killed there it would be the same.
+        let killed = open(&disk.power_cut(), options());
+        assert_served(&killed, id, &texts, &format!("seed {seed}, killed"));
+        assert_clean(&killed);
+        assert!(store.compact_told(ALL, &mut Work::quiet()).unwrap().segments_dropped > 0, "seed {seed}");
+        assert_served(&store, id, &texts, &format!("seed {seed}, done"));
+        assert_clean(&store);
+        store.close().unwrap();
+    }
+}
+
+#[test]
+fn history_is_kept_until_it_is_given_up() {
+    let disk = SimDisk::new(1);
+    let store = open(&disk, options());
+    let (id, texts) = filled(&store, &mut Rng::new(1));
+    store.compact().unwrap();
+    let report = store.compact().unwrap();
+    assert!(report.kept_for_history > 0 && report.segments_dropped == 0, "{report:?}");
+    let report = store.compact_told(ALL, &mut Work::quiet()).unwrap();
+    assert!(report.kept_for_history == 0 && report.segments_dropped > 0, "{report:?}");
+    assert_served(&store, id, &texts, "done");
+    assert_clean(&store);
+    store.close().unwrap();
+}
+
+/// Nothing can be appended any more, nor allocated: compaction goes down to single segments, and mail is taken again.
+#[test]
+fn a_full_disk_is_left_without_a_restart() {
+    for seed in seeds(3) {
+        let (disk, mut rng) = (SimDisk::new(seed), Rng::new(seed));
+        let store = open(&disk, options());
+        let (id, texts) = filled(&store, &mut rng);
+        disk.set_capacity_bytes(Some(disk.used_bytes()));
+        let inbox = store.account(id).unwrap().mailbox_named("INBOX").unwrap().header.id;
+        let append = |text: &str| {
+            let mut stager = store.stager();
+            stager.write(text.as_bytes())?;
+            let message = stager.finish()?;
+            store.append(id, inbox, vec![AppendItem { message, flags: vec![], internal_date: None }])
+        };
+        let mut texts = texts;
+        let mut uid = 300;
+        while let Ok(appended) = append("Subject: more\r\n\r\nmore and more and more\r\n") {
+            uid = appended.uids.last().unwrap();
+            texts.insert(uid, "Subject: more\r\n\r\nmore and more and more\r\n".to_owned());
+        }
+        let report = store.compact_told(ALL, &mut Work::quiet()).unwrap();
+        assert!(report.segments_dropped > 0, "seed {seed}: {report:?}");
+        let resumed = (0..100).any(|_| {
+            std::thread::sleep(std::time::Duration::from_millis(50));
+            append("Subject: again\r\n\r\n").is_ok_and(|appended| {
+                texts.insert(appended.uids.last().unwrap(), "Subject: again\r\n\r\n".to_owned());
+                true
+            })
+        });
+        assert!(resumed, "seed {seed}: appends are still refused after {uid}");
+        assert_served(&store, id, &texts, &format!("seed {seed}"));
+        assert_clean(&store);
+        store.close().unwrap();
+    }
+}
