@@ -5,11 +5,11 @@
 //! - A moment between two backups has the files of both: what lived then is in the older one or in the log since.
 //! - Where it is not known what changed after the moment, everything is taken for changed.
 
-use super::description::Description;
+use super::description::{Copied, Description};
 use super::folder::Folder;
 use super::history::{Reached, reach, told_later};
 use crate::error::{Error, Result};
-use crate::log::{Image, LogNumbers, StoreFile};
+use crate::log::{Cut, HistorySegment, Image, LogNumbers, Sealed, StoreFile};
 use crate::ops::{Later, long_jump};
 use crate::types::{Lsn, MessageNo};
 use std::path::PathBuf;
@@ -31,8 +31,17 @@ pub enum Moment {
 pub(super) struct Planned {
     pub(super) file: StoreFile,
     pub(super) from: PathBuf,
-    /// Of all of it; `None` where it ends before the copy does.
+    /// Of the bytes of the copy; `None` where the file ends before the copy does.
     pub(super) crc32: Option<u32>,
+    /// Comes behind the bytes of the copy: they are fewer by that.
+    pub(super) tail: Vec<u8>,
+}
+
+impl Planned {
+    /// How much of the file is in the copy.
+    pub(super) fn copied_bytes(&self) -> u64 {
+        self.file.bytes.saturating_sub(self.tail.len() as u64)
+    }
 }
 
 /// How to make the store of a moment.
@@ -80,7 +89,8 @@ pub(super) fn plan_up_to(folder: &Folder, moment: Moment, newest: Option<&str>) 
     let mut image = chosen.image;
     let numbers = numbers(&backups)?;
     let sources = [Some(chosen.base), chosen.next];
-    let files = image.files().into_iter().filter_map(|file| find(folder, &sources, file)).collect();
+    let plan = |file| find(folder, &sources, chosen.sealed.as_ref(), file);
+    let files = image.files().into_iter().filter_map(plan).collect();
     image.set_numbers(numbers);
     let highest = backups.iter().map(|found| found.lsn.0).max().unwrap_or_default();
     Ok(Plan {
@@ -101,6 +111,7 @@ struct Chosen<'a> {
     /// The next backup, when its log is needed too.
     next: Option<&'a Description>,
     image: Image,
+    sealed: Option<Sealed>,
     lsn: Lsn,
     time_ms: u64,
     /// The backups from here on are later.
@@ -112,7 +123,7 @@ struct Chosen<'a> {
 impl<'a> Chosen<'a> {
     fn of(base: &'a Description, after: usize) -> Result<Self> {
         let (lsn, time_ms) = (base.lsn, base.time_ms);
-        Ok(Self { base, next: None, image: base.image()?, lsn, time_ms, after, forked: false })
+        Ok(Self { base, next: None, image: base.image()?, sealed: None, lsn, time_ms, after, forked: false })
     }
 }
 
@@ -141,21 +152,35 @@ fn choose<'a>(folder: &Folder, backups: &[&'a Description], at_ms: u64) -> Resul
     match reach(folder, next, base.lsn, at_ms)? {
         Reached::Base => Chosen::of(base, before),
         Reached::Fork => Ok(Chosen { forked: true, ..Chosen::of(base, before)? }),
-        Reached::Group(cut) => Ok(Chosen {
-            base,
-            next: Some(next),
-            image: base.image()?.at(&next.image()?, &cut),
-            lsn: cut.lsn,
-            time_ms: cut.time_ms,
-            after: before,
-            forked: false,
-        }),
+        Reached::Group(cut) => between(folder, base, next, &cut, before),
         Reached::Hole(last) => Err(refuse(format!(
             "the transactions of that time are in no backup; the nearest moments are {} and {}",
             show_time(last.map_or(base.as_of_ms, |cut| cut.time_ms)),
             show_time(next.time_ms)
         ))),
     }
+}
+
+/// The store of a moment after `base`, with the log of `next`.
+fn between<'a>(
+    folder: &Folder,
+    base: &'a Description,
+    next: &'a Description,
+    cut: &Cut,
+    after: usize,
+) -> Result<Chosen<'a>> {
+    let (image, later) = (base.image()?, next.image()?);
+    let seal = |open: HistorySegment| {
+        let is_it = |copied: &&Copied| copied.file == open.file;
+        let copied = base.files.iter().find(is_it).ok_or_else(|| {
+            Error::NotPossible(format!("the backup {} lacks {}", base.file_name(), open.file.name))
+        })?;
+        Sealed::of(&*folder.disk, &folder.path_of(copied), base.store_id, &open)
+    };
+    let sealed = image.left_open(&later).map(seal).transpose()?;
+    let image = image.at(&later, cut, sealed.as_ref());
+    let (lsn, time_ms) = (cut.lsn, cut.time_ms);
+    Ok(Chosen { base, next: Some(next), image, sealed, lsn, time_ms, after, forked: false })
 }
 
 fn refuse(why: String) -> Error {
@@ -180,13 +205,20 @@ fn numbers(backups: &[&Description]) -> Result<LogNumbers> {
 
 /// The copy of a file, the longest of both backups. A file that was lost when the backup was taken has none, and one that
 /// had lost its end is shorter: opening the store finds that.
-fn find(folder: &Folder, sources: &[Option<&Description>], mut file: StoreFile) -> Option<Planned> {
+fn find(
+    folder: &Folder,
+    sources: &[Option<&Description>],
+    sealed: Option<&Sealed>,
+    mut file: StoreFile,
+) -> Option<Planned> {
     let files = sources.iter().flatten().flat_map(|source| &source.files);
     let same = files.filter(|copied| copied.file.folder == file.folder && copied.file.name == file.name);
     let copied = same.max_by_key(|copied| copied.file.bytes)?;
-    file.bytes = file.bytes.min(copied.file.bytes);
-    let crc32 = (copied.file.bytes == file.bytes).then_some(copied.crc32);
-    Some(Planned { from: folder.path_of(copied), crc32, file })
+    let is_sealed = |sealed: &&Sealed| file.folder == "log" && sealed.file_name() == file.name;
+    let tail = sealed.filter(is_sealed).map(|sealed| sealed.footer.clone()).unwrap_or_default();
+    file.bytes = file.bytes.min(copied.file.bytes + tail.len() as u64);
+    let crc32 = (copied.file.bytes + tail.len() as u64 == file.bytes).then_some(copied.crc32);
+    Some(Planned { from: folder.path_of(copied), crc32, tail, file })
 }
 
 /// `2026-11-23 04:00:05 UTC`.

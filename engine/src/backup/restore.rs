@@ -195,7 +195,7 @@ impl Restoring<'_> {
         rate: &mut Rate,
         told: &mut dyn FnMut(u64) -> Result<()>,
     ) -> Result<()> {
-        let bytes = planned.file.bytes;
+        let bytes = planned.copied_bytes();
         let path = self.dir.join(&planned.file.folder).join(&planned.file.name);
         if self.disk.exists(&path) {
             // Renamed, so synced before.
@@ -229,6 +229,7 @@ impl Restoring<'_> {
             }
             self.damaged.push(what);
         }
+        to.write_all_at(&planned.tail, bytes).map_err(|e| self.io(e))?;
         to.sync_data().map_err(|e| self.io(e))?;
         self.disk.rename(&part, &path).map_err(|e| self.io(e))
     }

@@ -26,7 +26,19 @@ fn overlay(folder: &Folder, plan: &Plan) -> Result<Overlay> {
     overlay.create_dir_all(dir).map_err(|e| Error::io("opening a backup", e))?;
     for planned in &plan.files {
         let name = dir.join(&planned.file.folder).join(&planned.file.name);
-        overlay.show(&name, &planned.from, planned.file.bytes);
+        if planned.tail.is_empty() {
+            overlay.show(&name, &planned.from, planned.file.bytes);
+            continue;
+        }
+        let whole = || {
+            let from = folder.disk.open_read(&planned.from)?;
+            let mut bytes = vec![0; usize::try_from(planned.copied_bytes()).unwrap_or(0)];
+            from.read_exact_at(&mut bytes, 0)?;
+            bytes.extend_from_slice(&planned.tail);
+            overlay.create_dir_all(&dir.join(&planned.file.folder))?;
+            overlay.create(&name)?.write_all_at(&bytes, 0)
+        };
+        whole().map_err(|e| Error::io(format!("reading {}", planned.from.display()), e))?;
     }
     plan.image.write(&overlay, dir, 0)?;
     Ok(overlay)

@@ -5,14 +5,18 @@
 //! - An image of a moment between two backups has the messages of both and the transactions up to that moment: the
 //!   segment that goes beyond it ends right behind its last group, like one that was being written.
 
+use super::footer::Builder;
 use super::history::{Cut, HistorySegment};
 use super::manifest::{self, Manifest, State};
 use super::pin::{self, StoreFile};
-use super::segment::{self, SegmentKind};
-use crate::error::Result;
-use crate::sys::disk::Disk;
-use crate::types::{Lsn, MessageNo};
+use super::segment::{self, HEADER_BYTES, SegmentKind};
+use super::walk::{self, Depth, Expect, Reader, Step};
+use super::writer::sealed_segment;
+use crate::error::{Error, Result};
+use crate::sys::disk::{Disk, File};
+use crate::types::{Lsn, MessageNo, SegmentId};
 use std::path::Path;
+use std::sync::Arc;
 
 /// The manifest of a store as of one group.
 #[derive(Debug, Clone)]
@@ -83,12 +87,24 @@ impl Image {
         .collect()
     }
 
-    /// This store as it was later, at `cut`, of which `later` has the log.
+    /// The log segment that was being written, if `later` has none of that number: a restart rewrote it, and it may be
+    /// gone since.
     #[must_use]
-    pub fn at(self, later: &Self, cut: &Cut) -> Self {
+    pub fn left_open(&self, later: &Self) -> Option<HistorySegment> {
+        let open = self.history().into_iter().find(|segment| !segment.sealed)?;
+        (!later.manifest.segments.contains_key(&open.id)).then_some(open)
+    }
+
+    /// This store as it was later, at `cut`, of which `later` has the log. `sealed` is what was made of the segment that
+    /// was left open.
+    #[must_use]
+    pub fn at(mut self, later: &Self, cut: &Cut, sealed: Option<&Sealed>) -> Self {
         let mut at = later.manifest.clone();
+        if let Some(sealed) = sealed {
+            self.manifest.segments.insert(sealed.id, sealed.segment);
+        }
         for (id, segment) in self.manifest.segments {
-            // A segment that was being written went on in `later`, under its number or rewritten under another.
+            // Another that was being written went on in `later` under its number.
             if segment.state != State::Open {
                 at.segments.entry(id).or_insert(segment);
             }
@@ -124,5 +140,45 @@ impl Image {
     pub fn write(&self, disk: &dyn Disk, dir: &Path, now_ms: u64) -> Result<()> {
         manifest::create_format(disk, dir, self.manifest.store_id, now_ms)?;
         self.manifest.store(disk, dir).map_err(manifest::Replace::into_error)
+    }
+}
+
+/// A copy of a segment that was being written, and what seals it.
+#[derive(Debug, Clone)]
+pub struct Sealed {
+    /// Comes behind its groups.
+    pub footer: Vec<u8>,
+    id: SegmentId,
+    segment: manifest::Segment,
+}
+
+impl Sealed {
+    /// Makes the footer that the segment in this copy would have got.
+    pub fn of(disk: &dyn Disk, path: &Path, store_id: [u8; 16], segment: &HistorySegment) -> Result<Self> {
+        let file = disk.open_read(path).map_err(|e| Error::io(format!("opening {}", path.display()), e))?;
+        let file: Arc<dyn File> = Arc::from(file);
+        let (id, end) = (segment.id, segment.file.bytes);
+        let mut reader = Reader::new(file, end);
+        let mut footer = Builder::default();
+        let mut at = HEADER_BYTES as u64;
+        while at < end {
+            let step = walk::step(&mut reader, Expect { store_id, segment: id }, at, Depth::Records)?;
+            let Step::Whole(group) = step else {
+                return Err(Error::corrupt(path.display().to_string(), "a group in it is damaged"));
+            };
+            footer.add_group(&group.group_entry(), group.header.prev_lsn, group.header.time_ms);
+            group.message_entries().for_each(|entry| footer.add_message(&entry));
+            at += group.header.whole_len();
+        }
+        let at = u32::try_from(end).map_err(|_| Error::corrupt("a segment", "it is too long"))?;
+        let bytes = footer.encode(store_id, id, at);
+        let listed = sealed_segment(SegmentKind::Log, end + bytes.len() as u64, footer.totals());
+        Ok(Self { footer: bytes, id, segment: listed })
+    }
+
+    /// The file it is of.
+    #[must_use]
+    pub fn file_name(&self) -> String {
+        segment::file_name(self.id)
     }
 }

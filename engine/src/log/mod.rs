@@ -43,7 +43,7 @@ mod writer;
 pub use cold::ColdSegment;
 pub use group::GroupBuilder;
 pub use history::{Chain, Cut, HistoryGroup, HistorySegment, read_history};
-pub use image::{Image, LogNumbers};
+pub use image::{Image, LogNumbers, Sealed};
 pub use message::StoredMessage;
 pub use pin::{Pin, Pinned, StoreFile};
 pub use replay::OnTxn;

@@ -1,6 +1,6 @@
 //! Power cuts at every point of a backup and of a restore.
 
-use crate::common::{assert_clean, seeds};
+use crate::common::{assert_clean, seeds, seeds_and};
 use crate::world::*;
 use engine::backup::{Folder, How, Moment, Rate, take, verify};
 use engine::sys::clock::Clock;
@@ -143,7 +143,8 @@ fn a_disk_that_refuses_harms_no_backup() {
 /// What a store has lost does not keep the rest of it from being copied, and restored.
 #[test]
 fn a_store_that_lost_a_file_is_copied_without_it() {
-    for seed in seeds(4) {
+    // 107: a segment's end is lost; 148: a keyword's number is.
+    for seed in seeds_and(4, &[107, 148]) {
         let mut world = World::new(seed);
         world.work(60);
         let (_held, pinned) = world.store.pin().unwrap();
