@@ -31,8 +31,10 @@ const SMALL: &[u8] = b"A: b\r\n\r\nhi\r\n";
 const LARGE: &[u8] = b"A: c\r\n\r\n0123456789abcdefghij";
 
 /// The golden files of a store that was written, with where they lie in it.
-const STORE: [(&str, &str); 6] = [
+const STORE: [(&str, &str); 8] = [
     ("FORMAT", include_str!("data/format/drawn/store-FORMAT.hex")),
+    ("FORMAT.copy", include_str!("data/format/drawn/store-FORMAT.hex")),
+    ("MANIFEST.copy", include_str!("data/format/drawn/store-MANIFEST-2.hex")),
     ("MANIFEST", include_str!("data/format/drawn/store-MANIFEST-2.hex")),
     ("log/1.seg", include_str!("data/format/drawn/store-log-1.hex")),
     ("bodies/2.seg", include_str!("data/format/drawn/store-body-2.hex")),

@@ -530,7 +530,7 @@ fn no_bytes_on_disk_make_it_panic_or_serve_a_wrong_byte() {
         let _ = opened.log.scan_all(true, &mut Work::quiet(), &mut |_| {});
     }
     assert!(
-        std::env::var("MAILCASK_SEED").is_ok() || (opened_after > 30 && refused > 5),
+        std::env::var("MAILCASK_SEED").is_ok() || (opened_after > 100 && refused < 10),
         "{opened_after}, {refused}"
     );
 }

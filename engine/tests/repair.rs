@@ -10,13 +10,17 @@ mod rows;
 #[path = "repair/stored.rs"]
 mod stored;
 
+use common::work::stage;
 use common::{Rng, seeds};
 use engine::check::{Kind, Severity};
+use engine::ops::AppendItem;
 use engine::sys::sim::SimDisk;
+use engine::types::AccountId;
 use engine::work::Work;
 use engine::{Error, Store};
 use rot::rot;
 use rows::KeptRows;
+use std::sync::atomic::{AtomicBool, Ordering};
 use stored::{Message, Stored, filled, filled_over, open, open_over};
 
 /// Plans, repairs, and holds the store to what it promises afterwards.
@@ -208,6 +212,60 @@ fn a_repair_that_is_cut_off_is_run_again() {
             store.close().unwrap();
         }
     }
+}
+
+/// Mail goes on coming in while a store is repaired: what was acknowledged is there, once.
+#[test]
+fn mail_comes_in_while_it_is_repaired() {
+    for seed in seeds(10) {
+        let (disk, mut rng) = (SimDisk::new(seed), Rng::new(seed));
+        filled(&disk, &mut rng);
+        let when = format!("seed {seed}, {}, {}", rot(&disk, &mut rng), rot(&disk, &mut rng));
+        let store = open(&disk).unwrap();
+        let accounts = store.accounts().unwrap();
+        let stop = AtomicBool::new(false);
+        let mut given: Vec<String> = Vec::new();
+        std::thread::scope(|scope| {
+            let writers: Vec<_> = accounts
+                .iter()
+                .map(|account| {
+                    let (store, stop) = (&store, &stop);
+                    scope.spawn(move || {
+                        let mut given = Vec::new();
+                        while !stop.load(Ordering::Relaxed) && given.len() < 200 {
+                            let text = format!("Subject: {} {}\r\n\r\nnew\r\n", account.name, given.len());
+                            if append(store, account.id, &text).is_ok() {
+                                given.push(text);
+                            }
+                        }
+                        given
+                    })
+                })
+                .collect();
+            let plan = store.repair_plan(&mut Work::quiet()).unwrap();
+            let done = store.repair(&plan, &mut Work::quiet()).unwrap_or_else(|e| panic!("{when}: {e}"));
+            assert!(done.left.is_empty(), "{when}: {:#?}", done.left);
+            stop.store(true, Ordering::Relaxed);
+            writers.into_iter().for_each(|writer| given.extend(writer.join().unwrap()));
+        });
+        repair(&store, &when);
+        let said = Stored::read(&store);
+        let inboxes = said.accounts.values().flat_map(|account| account.mailboxes.values());
+        let texts: Vec<Vec<u8>> =
+            inboxes.flat_map(|(_, messages)| messages.values()).filter_map(|m| m.bytes.clone()).collect();
+        for text in &given {
+            let count = texts.iter().filter(|bytes| *bytes == text.as_bytes()).count();
+            assert_eq!(count, 1, "{when}: {text:?}");
+        }
+        store.close().unwrap();
+    }
+}
+
+fn append(store: &Store, id: AccountId, text: &str) -> engine::Result<()> {
+    let account = store.account(id)?;
+    let Some(inbox) = account.mailbox_named("INBOX") else { return Err(Error::NoSuchMailbox) };
+    let item = AppendItem { message: stage(store, text)?, flags: vec![], internal_date: None };
+    store.append(id, inbox.header.id, vec![item]).map(drop)
 }
 
 /// The check of a store that is not there at all, and of one whose account takes no writes.

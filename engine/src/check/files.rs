@@ -13,8 +13,12 @@ const RESERVE: &str = "reserve-";
 
 impl Check<'_, '_> {
     pub(super) fn files(&mut self) -> Result<()> {
-        for what in &self.store.recovery().mended {
+        let recovery = self.store.recovery();
+        for what in &recovery.mended {
             self.report.add(Kind::Mended, "store", what);
+        }
+        if let Some(why) = &recovery.manifest_rebuilt {
+            self.report.add(Kind::Mended, "MANIFEST", &format!("it was made again from the segments: {why}"));
         }
         self.runs()?;
         self.unknown_files();

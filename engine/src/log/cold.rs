@@ -155,15 +155,20 @@ fn fill(
     let footer = out.footer.encode(shared.store_id, id, at32);
     let bytes = at + footer.len() as u64;
     let file = &out.new.file;
+    let sync = || {
+        file.sync_data().map_err(|e| {
+            shared.poison(&e);
+            Error::io("syncing a cold segment", e)
+        })
+    };
     let write = || {
         file.write_all_at(&footer, at)?;
         file.truncate(bytes)
     };
+    // A footer says that what is before it is durable.
+    sync()?;
     write().map_err(|e| Error::io("writing a cold segment", e))?;
-    if let Err(e) = file.sync_data() {
-        shared.poison(&e);
-        return Err(Error::io("syncing a cold segment", e));
-    }
+    sync()?;
     let totals = out.footer.totals();
     let listed = Segment { state: State::Pending, ..sealed_segment(SegmentKind::Cold, bytes, totals) };
     shared.update_manifest(|m| {

@@ -2,6 +2,7 @@
 //!
 //! Laws
 //! - It is a view of the segment: a scan of the groups gives it again.
+//! - It is written after what is before it was synced: where it is, all of that was durable.
 //! - It names, for each group, whose transactions it holds, and for each message, where it lies and for whom: so a group
 //!   that is lost still says whom it hit.
 //! - Its size is known before a group is admitted, so sealing never runs out of the room allocated.

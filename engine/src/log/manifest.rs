@@ -4,6 +4,8 @@
 //! - A file that the manifest does not name is a leftover; a segment is named before anything durable depends on it.
 //! - It is replaced whole: written beside, synced, renamed, folder synced. A reader of the folder finds the old one or the
 //!   new one.
+//! - Both files have a copy, so that one that rots costs nothing: the newest intact manifest counts, and each open writes
+//!   both anew.
 //! - What it says of LSNs and message numbers was durable when it was written: recovery takes it for proof.
 
 use super::bytes::set;
@@ -21,6 +23,10 @@ use std::path::Path;
 const MAGIC: &[u8; 8] = b"MCMANIF2";
 /// Without its own version, ends of doomed segments and spared accounts. Read, never written.
 const MAGIC_1: &[u8; 8] = b"MCMANIF1";
+const MANIFEST: &str = "MANIFEST";
+const MANIFEST_COPY: &str = "MANIFEST.copy";
+const FORMAT: &str = "FORMAT";
+const FORMAT_COPY: &str = "FORMAT.copy";
 const FORMAT_MAGIC: &[u8; 8] = b"MAILCASK";
 const FORMAT_BYTES: usize = 64;
 /// Incompat bit 0: the format of `docs/format.md`.
@@ -221,13 +227,18 @@ impl Manifest {
         })
     }
 
-    pub(super) fn load(disk: &dyn Disk, dir: &Path) -> Result<Option<Self>> {
-        read_whole(disk, &dir.join("MANIFEST"))?.map(|bytes| Self::decode(&bytes)).transpose()
-    }
-
-    /// Replaces the manifest. `Err(Replace::Unknown)`: which of the two counts after a crash is not known.
+    /// Replaces the manifest and its copy. `Err(Replace::Unknown)`: which of the two counts after a crash is not known.
     pub(super) fn store(&self, disk: &dyn Disk, dir: &Path) -> std::result::Result<(), Replace> {
-        replace_file(disk, dir, "MANIFEST", &self.encode())
+        let bytes = self.encode();
+        write_beside(disk, dir, MANIFEST, &bytes).map_err(Replace::Failed)?;
+        // A copy that fails is older than what counts: the next manifest, or the next open, puts that right.
+        let copied = write_beside(disk, dir, MANIFEST_COPY, &bytes);
+        put_in_place(disk, dir, MANIFEST).map_err(Replace::Failed)?;
+        let copied = copied.and_then(|()| put_in_place(disk, dir, MANIFEST_COPY));
+        if let Err(error) = copied {
+            tracing::warn!(%error, "the copy of MANIFEST could not be written");
+        }
+        disk.sync_dir(dir).map_err(|e| Replace::Unknown(Error::io("syncing the store's folder", e)))
     }
 }
 
@@ -247,9 +258,8 @@ impl Replace {
     }
 }
 
-fn replace_file(disk: &dyn Disk, dir: &Path, name: &str, bytes: &[u8]) -> std::result::Result<(), Replace> {
-    let (path, beside) = (dir.join(name), dir.join(format!("{name}.new")));
-    let io = |e| Error::io(format!("writing {}", path.display()), e);
+fn write_beside(disk: &dyn Disk, dir: &Path, name: &str, bytes: &[u8]) -> Result<()> {
+    let beside = dir.join(format!("{name}.new"));
     let write = || -> io::Result<()> {
         if disk.exists(&beside) {
             disk.remove_file(&beside)?;
@@ -258,9 +268,78 @@ fn replace_file(disk: &dyn Disk, dir: &Path, name: &str, bytes: &[u8]) -> std::r
         file.write_all_at(bytes, 0)?;
         file.sync_data()
     };
-    write().map_err(|e| Replace::Failed(io(e)))?;
-    disk.rename(&beside, &path).map_err(|e| Replace::Failed(io(e)))?;
-    disk.sync_dir(dir).map_err(|e| Replace::Unknown(io(e)))
+    write().map_err(|e| Error::io(format!("writing {}", beside.display()), e))
+}
+
+fn put_in_place(disk: &dyn Disk, dir: &Path, name: &str) -> Result<()> {
+    let (beside, path) = (dir.join(format!("{name}.new")), dir.join(name));
+    disk.rename(&beside, &path).map_err(|e| Error::io(format!("writing {}", path.display()), e))
+}
+
+/// A file and its copy as they are found.
+struct Pair<T> {
+    first: Result<Option<T>>,
+    copy: Result<Option<T>>,
+}
+
+impl<T> Pair<T> {
+    /// The disk's own error, when neither could be read because of one: then nothing is known to be damaged.
+    fn check_disk(&mut self) -> Result<()> {
+        if matches!(self.first, Ok(Some(_))) || matches!(self.copy, Ok(Some(_))) {
+            return Ok(());
+        }
+        for found in [&mut self.first, &mut self.copy] {
+            if matches!(found, Err(Error::Io { .. })) {
+                return std::mem::replace(found, Ok(None)).map(drop);
+            }
+        }
+        Ok(())
+    }
+
+    fn read(disk: &dyn Disk, dir: &Path, names: [&str; 2], decode: impl Fn(&[u8]) -> Result<T>) -> Self {
+        let read = |name: &str| read_whole(disk, &dir.join(name))?.map(|bytes| decode(&bytes)).transpose();
+        let [first, copy] = names;
+        Self { first: read(first), copy: read(copy) }
+    }
+
+    /// What is wrong with either, in words.
+    fn faults(&self, names: [&str; 2], is_due: bool) -> Vec<String> {
+        let found = [&self.first, &self.copy].into_iter().zip(names);
+        let fault = |(found, name): (&Result<Option<T>>, &str)| match found {
+            Ok(None) if is_due => Some(format!("{name} was missing")),
+            Ok(_) => None,
+            Err(why) => Some(format!("{name} could not be read: {why}")),
+        };
+        found.filter_map(fault).collect()
+    }
+}
+
+/// The manifest that counts.
+pub(super) struct Loaded {
+    /// `None`: there is none that could be read.
+    pub(super) manifest: Option<Manifest>,
+    /// What was wrong; the next manifest puts it right.
+    pub(super) faults: Vec<String>,
+    /// Only the copy could be read, which a crash may have left one manifest behind: what it does not name may count.
+    pub(super) may_be_old: bool,
+}
+
+/// Loads the newest manifest of the store, of any store where that is not known.
+pub(super) fn load(disk: &dyn Disk, dir: &Path, store_id: Option<[u8; 16]>) -> Result<Loaded> {
+    let names = [MANIFEST, MANIFEST_COPY];
+    let mut pair = Pair::read(disk, dir, names, Manifest::decode);
+    pair.check_disk()?;
+    let intact: Vec<&Manifest> = [&pair.first, &pair.copy].into_iter().flatten().flatten().collect();
+    let ours = |m: &&&Manifest| store_id.is_none_or(|id| m.store_id == id);
+    let newest = intact.iter().filter(ours).max_by_key(|m| m.version).map(|m| Manifest::clone(m));
+    if newest.is_none() && !intact.is_empty() {
+        return Err(Error::corrupt("MANIFEST", "it belongs to another store"));
+    }
+    // Version 1 had no copy, and a crash right after the store was made leaves none.
+    let is_due = newest.as_ref().is_some_and(|m| m.version > 1);
+    let faults = pair.faults(names, is_due);
+    let may_be_old = newest.is_some() && !matches!(pair.first, Ok(Some(_)));
+    Ok(Loaded { manifest: newest, faults, may_be_old })
 }
 
 fn read_whole(disk: &dyn Disk, path: &Path) -> Result<Option<Vec<u8>>> {
@@ -366,22 +445,50 @@ fn read_runs(c: &mut Decoder<'_>) -> Result<RunSet> {
     Ok(RunSet { as_of, runs })
 }
 
-/// The store's id from FORMAT; `None` when there is none yet.
-pub(super) fn load_format(disk: &dyn Disk, dir: &Path) -> Result<Option<[u8; 16]>> {
-    let Some(bytes) = read_whole(disk, &dir.join("FORMAT"))? else { return Ok(None) };
-    let mut c = Decoder::new(&bytes, "FORMAT");
+fn decode_format(bytes: &[u8]) -> Result<([u8; 16], u64)> {
+    let mut c = Decoder::new(bytes, "FORMAT");
     if c.raw(8)? != FORMAT_MAGIC {
         return Err(c.bad("this is no mailcask store"));
     }
     let (_compat, ro_compat, incompat, store_id) = (c.u64_le()?, c.u64_le()?, c.u64_le()?, c.array()?);
-    c.raw(12)?;
+    let created_ms = c.u64_le()?;
+    c.raw(4)?;
     if c.u32_le()? != crc32fast::hash(bytes.get(..60).unwrap_or_default()) {
         return Err(c.bad("its checksum does not match"));
     }
     if ro_compat != 0 || incompat != INCOMPAT_BASE {
-        return Err(c.bad("the store has features this version does not know; use a newer mailcask"));
+        let why = "the store has features this version does not know; use a newer mailcask";
+        return Err(Error::NotPossible(why.to_owned()));
     }
-    Ok(Some(store_id))
+    Ok((store_id, created_ms))
+}
+
+/// What FORMAT says, or its copy.
+pub(super) struct Format {
+    pub(super) store_id: Option<[u8; 16]>,
+    /// When the store was made, if that is known.
+    pub(super) created_ms: u64,
+    /// What was wrong with either; `create_format` puts it right.
+    pub(super) faults: Vec<String>,
+    /// One of the two is not there.
+    pub(super) incomplete: bool,
+}
+
+pub(super) fn load_format(disk: &dyn Disk, dir: &Path) -> Result<Format> {
+    let names = [FORMAT, FORMAT_COPY];
+    let mut pair = Pair::read(disk, dir, names, decode_format);
+    pair.check_disk()?;
+    for found in [&pair.first, &pair.copy] {
+        // Intact, and not for this version: that is no damage.
+        if let Err(Error::NotPossible(why)) = found {
+            return Err(Error::corrupt("FORMAT", why));
+        }
+    }
+    let intact = [&pair.first, &pair.copy].into_iter().flatten().flatten().next().copied();
+    let faults = pair.faults(names, false);
+    let incomplete = !matches!((&pair.first, &pair.copy), (Ok(Some(_)), Ok(Some(_))));
+    let (store_id, created_ms) = (intact.map(|(id, _)| id), intact.map_or(0, |(_, ms)| ms));
+    Ok(Format { store_id, created_ms, faults, incomplete })
 }
 
 pub(super) fn encode_format(store_id: [u8; 16], created_ms: u64) -> [u8; FORMAT_BYTES] {
@@ -395,8 +502,13 @@ pub(super) fn encode_format(store_id: [u8; 16], created_ms: u64) -> [u8; FORMAT_
     out
 }
 
+/// Writes FORMAT and its copy.
 pub(super) fn create_format(disk: &dyn Disk, dir: &Path, store_id: [u8; 16], now_ms: u64) -> Result<()> {
-    replace_file(disk, dir, "FORMAT", &encode_format(store_id, now_ms)).map_err(Replace::into_error)
+    for name in [FORMAT, FORMAT_COPY] {
+        write_beside(disk, dir, name, &encode_format(store_id, now_ms))?;
+        put_in_place(disk, dir, name)?;
+    }
+    disk.sync_dir(dir).map_err(|e| Error::io("syncing the store's folder", e))
 }
 
 #[cfg(test)]
@@ -461,14 +573,16 @@ mod tests {
     fn replacing_leaves_the_old_or_the_new_one_at_every_power_cut() {
         let dir = Path::new("/s");
         for seed in 0..40 {
-            for point in 0..3 {
+            for point in 0..4 {
                 let disk = SimDisk::new(seed);
                 disk.create_dir_all(dir).unwrap();
                 let old = Manifest::new([5; 16]);
                 old.store(&disk, dir).unwrap();
                 disk.cut_at_sync_point(disk.sync_points() + point);
                 let stored = full().store(&disk, dir).is_ok();
-                let found = Manifest::load(&disk.power_cut(), dir).unwrap().unwrap();
+                let found = load(&disk.power_cut(), dir, None).unwrap();
+                assert!(found.faults.is_empty(), "seed {seed}, point {point}: {:?}", found.faults);
+                let found = found.manifest.unwrap();
                 assert!(found == full() || (!stored && found == old), "seed {seed}, point {point}");
             }
         }
@@ -479,9 +593,9 @@ mod tests {
         let disk = SimDisk::new(1);
         let dir = Path::new("/s");
         disk.create_dir_all(dir).unwrap();
-        assert_eq!(load_format(&disk, dir).unwrap(), None);
+        assert_eq!(load_format(&disk, dir).unwrap().store_id, None);
         create_format(&disk, dir, [3; 16], 99).unwrap();
-        assert_eq!(load_format(&disk, dir).unwrap(), Some([3; 16]));
+        assert_eq!(load_format(&disk, dir).unwrap().store_id, Some([3; 16]));
         let mut bytes = encode_format([3; 16], 99);
         bytes[24] |= 2;
         let crc = crc32fast::hash(&bytes[..60]);

@@ -23,6 +23,7 @@ mod manifest;
 mod message;
 mod open;
 mod pin;
+mod rebuild;
 mod record;
 mod recover;
 mod remains;

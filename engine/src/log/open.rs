@@ -11,6 +11,7 @@ use super::cold::{self, End};
 use super::footer::{Footer, GroupEntry, MessageEntry};
 use super::locations::{Location, Locations};
 use super::manifest::{self, Manifest, Segment, State};
+use super::rebuild;
 use super::recover::{self, Judged};
 use super::reserve::Reserve;
 use super::rewrite;
@@ -26,7 +27,7 @@ use crate::sys::disk::{Disk, File};
 use crate::types::{Lsn, SegmentId};
 use arc_swap::ArcSwap;
 use parking_lot::Mutex;
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64};
@@ -53,6 +54,10 @@ struct Opening {
     superseded: Vec<(SegmentKind, SegmentId, bool)>,
     /// Some footer was unreadable: what looks unnamed may not be.
     blind: bool,
+    /// What the manifest does not name is kept: it may be older than what it should name.
+    is_unsure: bool,
+    /// Cold segments that count only for what is nowhere else.
+    unproven: BTreeSet<SegmentId>,
     /// Something is lost of what was being written: perhaps a Relocate.
     hurt: bool,
 }
@@ -69,12 +74,15 @@ pub(super) fn open(
     for folder in FOLDERS {
         disk.create_dir_all(&dir.join(folder)).map_err(io("making the store's folders"))?;
     }
-    let (manifest, created) = load_or_create(&*disk, &*clock, dir)?;
+    let start = load_or_create(&disk, &*clock, dir)?;
+    let (manifest, created) = (start.manifest, start.created);
     let boot_id = clock.boot_id();
     let report = OpenReport {
         created,
         clean: manifest.clean || created,
         same_boot: !boot_id.is_empty() && manifest.boot_id == boot_id,
+        mended: start.mended,
+        rebuilt_manifest: start.rebuilt,
         ..OpenReport::default()
     };
     let reserve = Reserve::open(&*disk, dir, options.segment_bytes, options.reserve_segments);
@@ -92,7 +100,9 @@ pub(super) fn open(
         report,
         relocated: HashSet::new(),
         superseded: Vec::new(),
-        blind: false,
+        blind: start.is_unsure,
+        is_unsure: start.is_unsure,
+        unproven: start.unproven,
         hurt: false,
     };
     opening.remove_leftovers()?;
@@ -100,51 +110,117 @@ pub(super) fn open(
     opening.finish(lock)
 }
 
-fn load_or_create(disk: &dyn Disk, clock: &dyn Clock, dir: &Path) -> Result<(Manifest, bool)> {
-    let (format, manifest) = (manifest::load_format(disk, dir)?, Manifest::load(disk, dir)?);
-    match (format, manifest) {
-        (Some(store_id), Some(manifest)) if manifest.store_id == store_id => Ok((manifest, false)),
-        (Some(_), Some(_)) => Err(Error::corrupt("MANIFEST", "it belongs to another store")),
-        (None, Some(_)) => Err(Error::corrupt("the store", "FORMAT is missing; restore it from a backup")),
-        (format, None) => {
-            // Segments without a manifest are a store that lost it, not one about to be made.
-            for kind in KINDS {
-                let names =
-                    disk.list(&dir.join(kind.folder())).map_err(|e| Error::io("listing the store", e))?;
-                if names.iter().any(|n| n.ends_with(".seg")) && !interrupted_creation(disk, dir, kind, &names)
-                {
-                    return Err(Error::corrupt("the store", "MANIFEST is missing; restore it from a backup"));
-                }
-            }
-            let store_id = match format {
-                Some(store_id) => store_id,
-                None => {
-                    let mut id = [0; 16];
-                    getrandom::fill(&mut id)
-                        .map_err(|e| Error::NotPossible(format!("no random numbers: {e}")))?;
-                    manifest::create_format(disk, dir, id, clock.now_ms())?;
-                    id
-                }
-            };
-            Ok((Manifest::new(store_id), true))
-        }
-    }
+/// What the files at the top of the store say, or what could be made of the others.
+struct Start {
+    manifest: Manifest,
+    created: bool,
+    mended: Vec<String>,
+    rebuilt: Option<String>,
+    /// What the manifest does not name may count all the same.
+    is_unsure: bool,
+    unproven: BTreeSet<SegmentId>,
 }
 
-/// The first open makes one log segment before there is a manifest; until the manifest names it, it holds no group.
-fn interrupted_creation(disk: &dyn Disk, dir: &Path, kind: SegmentKind, names: &[String]) -> bool {
-    let seg: Vec<&String> = names.iter().filter(|n| n.ends_with(".seg")).collect();
-    let [only] = seg.as_slice() else { return false };
-    if kind != SegmentKind::Log || *only != "1.seg" {
-        return false;
+fn load_or_create(disk: &Arc<dyn Disk>, clock: &dyn Clock, dir: &Path) -> Result<Start> {
+    let format = manifest::load_format(&**disk, dir)?;
+    let loaded = manifest::load(&**disk, dir, format.store_id)?;
+    let mut mended = [format.faults.clone(), loaded.faults.clone()].concat();
+    let make_format = |store_id: [u8; 16]| {
+        // A store made before there were copies gets its own.
+        if !format.incomplete {
+            return Ok(());
+        }
+        let is_known = format.store_id.is_some();
+        let created_ms = if is_known { format.created_ms } else { clock.now_ms() };
+        manifest::create_format(&**disk, dir, store_id, created_ms)
+    };
+    if let Some(mut manifest) = loaded.manifest {
+        if format.store_id.is_none() && format.faults.is_empty() {
+            mended.push("FORMAT was missing".to_owned());
+        }
+        make_format(manifest.store_id)?;
+        let mut unproven = BTreeSet::new();
+        if loaded.may_be_old {
+            let found = rebuild::find(&**disk, dir, &|_| false)?;
+            let from = SegmentId(manifest.next_segment);
+            unproven = rebuild::adopt(&**disk, dir, &found, &mut manifest, from)?.unproven;
+        }
+        let is_unsure = loaded.may_be_old;
+        return Ok(Start { manifest, created: false, mended, rebuilt: None, is_unsure, unproven });
     }
-    let empty = || -> Result<bool> {
-        let file = disk.open(&dir.join("log").join(only)).map_err(|e| Error::io("opening a segment", e))?;
+    let is_new = loaded.faults.is_empty() && is_without_segments(&**disk, dir)?;
+    if is_new && format.faults.is_empty() {
+        let store_id = match format.store_id {
+            Some(store_id) => store_id,
+            None => new_store_id()?,
+        };
+        make_format(store_id)?;
+        let (manifest, rebuilt) = (Manifest::new(store_id), None);
+        let unproven = BTreeSet::new();
+        return Ok(Start { manifest, created: true, mended, rebuilt, is_unsure: false, unproven });
+    }
+    let (manifest, unproven) = rebuild_manifest(disk, dir, format.store_id)?;
+    make_format(manifest.store_id)?;
+    let why = match loaded.faults.is_empty() {
+        true => "MANIFEST and its copy were missing".to_owned(),
+        false => loaded.faults.join("; "),
+    };
+    Ok(Start { manifest, created: false, mended, rebuilt: Some(why), is_unsure: true, unproven })
+}
+
+fn new_store_id() -> Result<[u8; 16]> {
+    let mut id = [0; 16];
+    getrandom::fill(&mut id).map_err(|e| Error::NotPossible(format!("no random numbers: {e}")))?;
+    Ok(id)
+}
+
+/// Segments or runs without a manifest are a store that lost it, not one about to be made.
+fn is_without_segments(disk: &dyn Disk, dir: &Path) -> Result<bool> {
+    for kind in KINDS {
+        let names = disk.list(&dir.join(kind.folder())).map_err(|e| Error::io("listing the store", e))?;
+        if names.iter().any(|n| n.ends_with(".seg")) && !interrupted_creation(disk, dir, kind, &names) {
+            return Ok(false);
+        }
+    }
+    let runs = disk.list(&dir.join("snapshots")).map_err(|e| Error::io("listing the store", e))?;
+    Ok(runs.is_empty())
+}
+
+fn rebuild_manifest(
+    disk: &Arc<dyn Disk>,
+    dir: &Path,
+    store_id: Option<[u8; 16]>,
+) -> Result<(Manifest, BTreeSet<SegmentId>)> {
+    let found = rebuild::find(&**disk, dir, &|_| false)?;
+    let Some(store_id) = store_id.or_else(|| found.store_id()) else {
+        let why = "FORMAT and MANIFEST are lost, and no segment says whose it is; restore it from a backup";
+        return Err(Error::corrupt("the store", why));
+    };
+    let mut manifest = Manifest::new(store_id);
+    manifest.current_runs = rebuild::runs(disk, dir)?;
+    let taken = rebuild::adopt(&**disk, dir, &found, &mut manifest, SegmentId(0))?;
+    manifest.durable_lsn = manifest.durable_lsn.max(manifest.current_runs.as_of);
+    if manifest.segments.is_empty() && manifest.current_runs.runs.is_empty() {
+        let why = "MANIFEST is lost, and nothing of the log is left; restore it from a backup";
+        return Err(Error::corrupt("the store", why));
+    }
+    // Above whatever was cut and may have been seen.
+    manifest.epoch += 1;
+    tracing::error!(segments = manifest.segments.len(), "MANIFEST was made again from the segments");
+    Ok((manifest, taken.unproven))
+}
+
+/// The first open makes a log segment before there is a manifest; until the manifest names it, it holds no group. Tried
+/// again and again it leaves several.
+fn interrupted_creation(disk: &dyn Disk, dir: &Path, kind: SegmentKind, names: &[String]) -> bool {
+    let is_empty = |name: &String| -> Result<bool> {
+        let file = disk.open(&dir.join("log").join(name)).map_err(|e| Error::io("opening a segment", e))?;
         let len = file.len_bytes().map_err(|e| Error::io("opening a segment", e))?;
         let mut reader = Reader::new(Arc::from(file), len);
         Ok(walk::content_end(&mut reader, HEADER_BYTES as u64)? <= HEADER_BYTES as u64)
     };
-    empty().unwrap_or(false)
+    let mut segments = names.iter().filter(|n| n.ends_with(".seg"));
+    kind == SegmentKind::Log && segments.all(|name| is_empty(name).unwrap_or(false))
 }
 
 impl Opening {
@@ -164,33 +240,55 @@ impl Opening {
                 cold::quarantine_segment(&*self.disk, &self.dir, doomed.kind, *id)?;
             }
         }
+        let is_named = |id| self.manifest.segments.contains_key(&id);
+        let found = rebuild::find(&*self.disk, &self.dir, &is_named)?;
+        self.manifest.next_segment = self.manifest.next_segment.max(found.highest + 1);
         for kind in KINDS {
-            let folder = self.dir.join(kind.folder());
             let counts: HashSet<String> =
                 self.manifest.of(kind).map(|(id, _)| segment::file_name(id)).collect();
-            for name in self.io("listing the store", self.disk.list(&folder))? {
+            for name in self.io("listing the store", self.disk.list(&self.dir.join(kind.folder())))? {
                 let reserved = kind == SegmentKind::Log && self.reserve.is_name(&name);
-                if !reserved && !counts.contains(&name) {
-                    self.io("removing a leftover", self.disk.remove_file(&folder.join(&name)))?;
+                let id = rebuild::number_of(&name);
+                let foreign = id.is_some_and(|id| found.is_foreign(self.manifest.store_id, kind, id));
+                if foreign {
+                    tracing::warn!(name, folder = kind.folder(), "a file of another store is left alone");
+                } else if !reserved && !counts.contains(&name) {
+                    self.remove_leftover(kind.folder(), &name)?;
                 }
             }
         }
         let runs = [&self.manifest.current_runs, &self.manifest.previous_runs];
         let counts: HashSet<&str> =
             runs.iter().flat_map(|set| set.runs.iter().map(|r| r.file.as_str())).collect();
-        let folder = self.dir.join("snapshots");
-        for name in self.io("listing the snapshots", self.disk.list(&folder))? {
-            if !counts.contains(name.as_str()) {
-                self.io("removing a leftover", self.disk.remove_file(&folder.join(&name)))?;
-            }
+        let names = self.io("listing the snapshots", self.disk.list(&self.dir.join("snapshots")))?;
+        for name in names.iter().filter(|name| !counts.contains(name.as_str())) {
+            self.remove_leftover("snapshots", name)?;
         }
         self.manifest.doomed.clear();
         Ok(())
     }
 
+    /// A leftover goes; where it is not sure that it is one, to the quarantine.
+    fn remove_leftover(&self, folder: &str, name: &str) -> Result<()> {
+        let path = self.dir.join(folder).join(name);
+        if !self.is_unsure {
+            return self.io("removing a leftover", self.disk.remove_file(&path));
+        }
+        let quarantine = self.dir.join("quarantine");
+        self.io("moving a leftover", self.disk.rename(&path, &quarantine.join(name)))?;
+        self.io("moving a leftover", self.disk.sync_dir(&quarantine))?;
+        self.io("moving a leftover", self.disk.sync_dir(&self.dir.join(folder)))
+    }
+
     fn recover(&mut self) -> Result<()> {
         let ids: Vec<(SegmentId, Segment)> = self.manifest.segments.iter().map(|(id, s)| (*id, *s)).collect();
         let (mut last, mut highest_seen) = (self.manifest.durable_lsn, self.manifest.durable_lsn);
+        // Before all others: what is found elsewhere too is read there.
+        for (id, segment) in
+            ids.iter().filter(|(id, _)| self.unproven.contains(id)).copied().collect::<Vec<_>>()
+        {
+            self.load_sealed(id, &segment)?;
+        }
         for (id, segment) in ids.iter().filter(|(_, s)| s.kind == SegmentKind::Log) {
             if segment.state != State::Open {
                 self.load_sealed(*id, segment)?;
@@ -422,6 +520,7 @@ impl Opening {
         report.epoch = self.manifest.epoch;
         report.damage = self.manifest.damage.clone();
         report.clean &= report.damage.is_empty() && report.cut_tail_bytes == 0;
+        report.clean &= report.rebuilt_manifest.is_none();
         let shared = Arc::new(Shared {
             store_id: self.manifest.store_id,
             durable_lsn: AtomicU64::new(report.last_lsn.0),

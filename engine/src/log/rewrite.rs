@@ -59,6 +59,8 @@ pub(super) fn survivors(
         let raw = believed.bytes(reader, header.id, entry.offset)?;
         new.file.write_all_at(&raw, u64::from(entry.offset)).map_err(io)?;
     }
+    // A footer says that what is before it is durable.
+    new.file.sync_data().map_err(io)?;
     new.file.write_all_at(&footer, at).map_err(io)?;
     new.file.truncate(bytes).map_err(io)?;
     new.file.sync_data().map_err(io)?;

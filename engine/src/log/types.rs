@@ -52,6 +52,11 @@ pub struct OpenReport {
     pub quarantined: Vec<PathBuf>,
     /// Acknowledged groups that cannot be read: found now, or earlier and not yet repaired.
     pub damage: Vec<Damage>,
+    /// Files that were lost or damaged and are whole again: each had a copy, or could be made from others.
+    pub mended: Vec<String>,
+    /// Both copies of MANIFEST were lost, and it was made again from the segments; why. What it alone knew is gone: which
+    /// damage was listed, and which segments were about to be dropped.
+    pub rebuilt_manifest: Option<String>,
 }
 
 /// Acknowledged bytes that are lost: either transactions (a *hole*, and what was lost with them), or messages alone.

@@ -350,6 +350,12 @@ fn say(recovery: &Recovery) {
     if let Some(lsn) = recovery.lost_up_to {
         tracing::error!(up_to_lsn = lsn.0, "acknowledged data was lost from the log's end");
     }
+    for what in &recovery.mended {
+        tracing::warn!(what, "a file of the store was mended");
+    }
+    if let Some(why) = &recovery.manifest_rebuilt {
+        tracing::error!(why, "MANIFEST was made again from the segments; run `mailcask check`");
+    }
     for damage in &recovery.damage {
         tracing::error!(damage, "the log is damaged; run `mailcask check`, then `mailcask repair`");
     }

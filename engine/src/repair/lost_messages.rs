@@ -20,6 +20,9 @@ use std::sync::Arc;
 const BATCH_ROWS: usize = 256;
 const BATCH_BYTES: u64 = 8 << 20;
 
+/// The rows that name one message.
+type Rows = Vec<(Arc<Mailbox>, Row)>;
+
 /// What a transaction is to do.
 #[derive(Default)]
 struct Batch {
@@ -52,7 +55,7 @@ impl Repair<'_, '_> {
 
     fn lost_of(&mut self, account: &Account, mailboxes: Vec<(MailboxId, &UidSet)>) -> Result<()> {
         // A message may have rows in several mailboxes: it is recovered once.
-        let mut lost: BTreeMap<MessageNo, (Error, Vec<(Arc<Mailbox>, Row)>)> = BTreeMap::new();
+        let mut lost: BTreeMap<MessageNo, (Error, Rows)> = BTreeMap::new();
         for (mailbox, uids) in mailboxes {
             let Some(mailbox) = account.mailbox(mailbox) else { continue };
             for row in mailbox.rows(uids) {

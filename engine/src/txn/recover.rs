@@ -44,9 +44,12 @@ pub struct Recovery {
     /// Acknowledged data beyond the log's end was lost: up to which group a view had it.
     pub lost_up_to: Option<Lsn>,
     pub cut_tail_bytes: u64,
-    /// What of the log's own files was wrong and is mended now.
+    /// Files that were lost or damaged and are whole again.
     #[serde(default)]
     pub mended: Vec<String>,
+    /// The MANIFEST was made again from the segments; why.
+    #[serde(default)]
+    pub manifest_rebuilt: Option<String>,
 }
 
 /// The state as of the log's end.
@@ -84,6 +87,8 @@ pub fn recover(
         clean: report.clean,
         damage: report.damage.iter().map(|damage| damage.what.clone()).collect(),
         cut_tail_bytes: report.cut_tail_bytes,
+        mended: report.mended.clone(),
+        manifest_rebuilt: report.rebuilt_manifest.clone(),
         ..Recovery::default()
     };
     let mut runs_damaged = false;

@@ -53,7 +53,7 @@ pub fn retire(core: &Core, id: SegmentId, told: &mut Work<'_>) -> Result<Retired
         core.log.dead_before(covered);
     }
     let living = living(core, id, info.kind, told)?;
-    for (message, _) in &living {
+    for message in living.keys() {
         if let Err(error) = core.log.read(*message).and_then(|stored| stored.verify()) {
             return Ok(Retired::Stays(format!("a message in it lives and cannot be proved: {error}")));
         }

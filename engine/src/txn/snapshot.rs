@@ -13,7 +13,7 @@ use super::checkpoint::ChangedKeys;
 use super::core::Core;
 use crate::catalog::{Catalog, Kind, ObjectKey};
 use crate::error::Result;
-use crate::log::run::{RunReader, RunWriter, merge};
+use crate::log::run::{Covers, RunReader, RunWriter, merge};
 use crate::log::{Log, RunInfo, RunSet};
 use crate::types::Lsn;
 use std::path::PathBuf;
@@ -34,7 +34,8 @@ pub fn write_run(core: &Core, lsn: Lsn, changed: &mut ChangedKeys, whole: bool) 
     let known = |file: &String| current.runs.iter().chain(&previous.runs).any(|run| run.file == *file);
     let mut names = (0..).map(|generation| file_name(lsn, generation)).filter(|file| !known(file));
     let file = names.next().unwrap_or_default();
-    let mut writer = RunWriter::create(core.log.disk(), &folder(core).join(&file), lsn)?;
+    let covers = if whole { Covers::Whole } else { Covers::Since(current.as_of) };
+    let mut writer = RunWriter::create(core.log.disk(), &folder(core).join(&file), lsn, covers)?;
     if whole {
         put_all_rows(core, &mut writer)?;
     } else {
@@ -90,8 +91,15 @@ fn merge_tiers(
             .into_iter()
             .map(|run| RunReader::open(core.log.disk(), &folder(core).join(&run.file)))
             .collect::<Result<Vec<_>>>()?;
-        let mut writer = RunWriter::create(core.log.disk(), &folder(core).join(&file), newer.as_of_lsn)?;
         let is_oldest = runs.len() == 2;
+        // The oldest one is merged with nothing below: with it every object is there.
+        let covers = match readers.last().and_then(RunReader::covers) {
+            Some(covers) => covers,
+            None if is_oldest => Covers::Whole,
+            None => Covers::Since(runs.get(2).map_or(Lsn(0), |below| below.as_of_lsn)),
+        };
+        let path = folder(core).join(&file);
+        let mut writer = RunWriter::create(core.log.disk(), &path, newer.as_of_lsn, covers)?;
         merge(&readers, &mut |key, as_of, value| {
             // Below the oldest run nothing is left that a removal could hide.
             if value.is_some() || !is_oldest { writer.put(key, as_of, value) } else { Ok(()) }

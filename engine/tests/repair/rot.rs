@@ -14,6 +14,9 @@ pub fn files(disk: &SimDisk) -> Vec<PathBuf> {
         let names = disk.list(&dir).unwrap();
         files.extend(names.iter().filter(|name| !name.starts_with("reserve")).map(|name| dir.join(name)));
     }
+    let names = disk.list(Path::new(DIR)).unwrap();
+    let is_listing = |name: &&String| name.starts_with("MANIFEST") || name.starts_with("FORMAT");
+    files.extend(names.iter().filter(is_listing).map(|name| Path::new(DIR).join(name)));
     files
 }
 

@@ -17,7 +17,10 @@ pub(super) const KEY_MAX_BYTES: usize = 1024;
 
 const HEADER_MAGIC: &[u8; 8] = b"MCSNPRUN";
 const FOOTER_MAGIC: &[u8; 8] = b"MCSNPEND";
-const VERSION: u8 = 1;
+/// Without what it covers.
+const VERSION_1: u8 = 1;
+const VERSION: u8 = 2;
+const WHOLE: u8 = 1;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum BlockKind {
@@ -28,25 +31,54 @@ pub(super) enum BlockKind {
     Index = 3,
 }
 
-pub(super) fn header(as_of: Lsn) -> Vec<u8> {
+/// What of the catalog is in a run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Covers {
+    /// Every object.
+    Whole,
+    /// Those that changed after this group.
+    Since(Lsn),
+}
+
+pub(super) fn header(as_of: Lsn, covers: Covers) -> Vec<u8> {
     let mut bytes = Encoder::with_capacity(HEADER_BYTES);
     bytes.raw(HEADER_MAGIC);
-    bytes.raw(&[VERSION, 0, 0, 0, 0, 0, 0, 0]);
+    let (flags, since) = match covers {
+        Covers::Whole => (WHOLE, 0),
+        Covers::Since(lsn) => (0, lsn.0),
+    };
+    bytes.raw(&[VERSION, flags]);
+    // Six bytes: more groups no log ever has.
+    bytes.raw(since.to_le_bytes().get(..6).unwrap_or_default());
     bytes.u64_le(as_of.0);
     bytes.raw(&[0; 4]);
     seal(bytes)
 }
 
-/// The LSN of a header.
-pub(super) fn read_header(bytes: &[u8], what: &str) -> Result<Lsn> {
+/// The LSN of a header, and what the run covers; version 1 does not say that.
+pub(super) fn read_header(bytes: &[u8], what: &str) -> Result<(Lsn, Option<Covers>)> {
     let mut cursor = unseal(bytes, HEADER_MAGIC, what)?;
-    if cursor.u8()? != VERSION {
-        return Err(cursor.bad("its version is not known"));
-    }
-    cursor.zeros(7)?;
+    let covers = match cursor.u8()? {
+        VERSION_1 => {
+            cursor.zeros(7)?;
+            None
+        }
+        VERSION => {
+            let flags = cursor.u8()?;
+            let mut since = [0; 8];
+            let (low, _) = since.split_at_mut(6);
+            low.copy_from_slice(cursor.raw(6)?);
+            match flags {
+                0 => Some(Covers::Since(Lsn(u64::from_le_bytes(since)))),
+                WHOLE => Some(Covers::Whole),
+                _ => return Err(cursor.bad("its flags are not known")),
+            }
+        }
+        _ => return Err(cursor.bad("its version is not known")),
+    };
     let as_of = Lsn(cursor.u64_le()?);
     cursor.zeros(4)?;
-    Ok(as_of)
+    Ok((as_of, covers))
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

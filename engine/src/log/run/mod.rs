@@ -14,6 +14,7 @@ mod merge;
 mod read;
 mod write;
 
+pub use format::Covers;
 pub use merge::{EachObject, merge};
 pub use read::{Entry, RunIter, RunReader};
 pub use write::{Finished, RunWriter};

@@ -6,8 +6,8 @@
 //!   count of objects that does not come out is damage.
 
 use super::format::{
-    self, BLOCK_HEAD_BYTES, BlockHead, BlockKind, CONTENT_MAX_BYTES, FOOTER_BYTES, Footer, HEADER_BYTES,
-    KEY_MAX_BYTES,
+    self, BLOCK_HEAD_BYTES, BlockHead, BlockKind, CONTENT_MAX_BYTES, Covers, FOOTER_BYTES, Footer,
+    HEADER_BYTES, KEY_MAX_BYTES,
 };
 use crate::codec::Decoder;
 use crate::error::{Error, Result};
@@ -31,6 +31,7 @@ pub struct RunReader {
     /// The run's name, for errors.
     what: String,
     footer: Footer,
+    covers: Option<Covers>,
     /// First key and place of each block of entries.
     index: Vec<(Vec<u8>, u64)>,
 }
@@ -49,10 +50,11 @@ impl RunReader {
         let footer = Footer::read(&footer, &what)?;
         let mut header = [0; HEADER_BYTES];
         read_at(&*file, &mut header, 0, &what)?;
-        if format::read_header(&header, &what)? != footer.as_of || footer.file_bytes != file_bytes {
+        let (as_of, covers) = format::read_header(&header, &what)?;
+        if as_of != footer.as_of || footer.file_bytes != file_bytes {
             return Err(Error::corrupt(what, "header, footer and length do not agree"));
         }
-        let mut reader = Self { file, what, footer, index: Vec::new() };
+        let mut reader = Self { file, what, footer, covers, index: Vec::new() };
         let (index, end) = reader.read_block(footer.index_at, footer_at, BlockKind::Index)?;
         if end != footer_at {
             return Err(reader.bad("the index does not end at the footer"));
@@ -70,6 +72,17 @@ impl RunReader {
     #[must_use]
     pub fn objects(&self) -> u64 {
         self.footer.objects
+    }
+
+    #[must_use]
+    pub fn file_bytes(&self) -> u64 {
+        self.footer.file_bytes
+    }
+
+    /// What of the catalog is in it; `None`: it is of version 1, which does not say.
+    #[must_use]
+    pub fn covers(&self) -> Option<Covers> {
+        self.covers
     }
 
     /// Every object, in the order of the keys.

@@ -34,7 +34,7 @@ impl Room {
     }
 
     fn write(&self, name: &str, objects: &Objects) -> Result<Finished> {
-        let mut writer = RunWriter::create(&self.disk, &Self::path(name), Lsn(77))?;
+        let mut writer = RunWriter::create(&self.disk, &Self::path(name), Lsn(77), Covers::Since(Lsn(70)))?;
         for (key, (as_of, value)) in objects {
             writer.put(key, Lsn(*as_of), value.as_deref())?;
         }
@@ -97,7 +97,7 @@ fn a_run_of_nothing() {
 #[test]
 fn keys_out_of_order_are_refused() {
     let room = Room::new();
-    let mut writer = RunWriter::create(&room.disk, &Room::path("a.run"), Lsn(1)).unwrap();
+    let mut writer = RunWriter::create(&room.disk, &Room::path("a.run"), Lsn(1), Covers::Whole).unwrap();
     writer.put(b"b", Lsn(1), None).unwrap();
     for key in [b"b".as_slice(), b"a", b"", &[b'x'; 1025]] {
         assert!(matches!(writer.put(key, Lsn(1), None), Err(Error::Corrupt { .. })), "{key:?}");
@@ -108,7 +108,7 @@ fn keys_out_of_order_are_refused() {
 fn a_writer_dropped_leaves_nothing_and_a_leftover_is_overwritten() {
     let room = Room::new();
     let path = Room::path("a.run");
-    drop(RunWriter::create(&room.disk, &path, Lsn(1)).unwrap());
+    drop(RunWriter::create(&room.disk, &path, Lsn(1), Covers::Whole).unwrap());
     assert!(!room.disk.exists(&path));
     room.disk.create(&path).unwrap().write_all_at(&[7; 100_000], 0).unwrap();
     let objects = Objects::from([object("k", 1, Some(b"v".to_vec()))]);
@@ -228,10 +228,11 @@ proptest! {
     }
 }
 
-/// The bytes of a run as version 1 has always written and must always read them.
+/// The bytes of a run as version 2 has always written and must always read them; version 1 is read.
 #[test]
 fn golden_bytes() {
-    const GOLDEN: &[u8] = include_bytes!("../../../tests/data/format/run-1.run");
+    const FIRST: &[u8] = include_bytes!("../../../tests/data/format/run-1.run");
+    const GOLDEN: &[u8] = include_bytes!("../../../tests/data/format/run-2.run");
     let large: Vec<u8> = (0..70_000u32).map(|i| (i / 256) as u8).collect();
     let objects = Objects::from([
         object("gone", 300, None),
@@ -243,6 +244,10 @@ fn golden_bytes() {
     let mut written = vec![0; finished.bytes as usize];
     room.disk.open(&Room::path("new.run")).unwrap().read_exact_at(&mut written, 0).unwrap();
     assert!(written == GOLDEN, "the format of a run has changed: it needs a new version");
-    room.disk.create(&Room::path("old.run")).unwrap().write_all_at(GOLDEN, 0).unwrap();
-    assert_eq!(room.read("old.run").unwrap(), objects);
+    for (bytes, covers) in [(FIRST, None), (GOLDEN, Some(Covers::Since(Lsn(70))))] {
+        let name = if covers.is_none() { "first.run" } else { "old.run" };
+        room.disk.create(&Room::path(name)).unwrap().write_all_at(bytes, 0).unwrap();
+        assert_eq!(room.read(name).unwrap(), objects);
+        assert_eq!(room.open(name).unwrap().covers(), covers);
+    }
 }

@@ -4,7 +4,9 @@
 //! - Blocks are written as they fill; a writer holds one block and the index.
 //! - A writer dropped before `finish` removes its file: nothing named it yet.
 
-use super::format::{self, BlockKind, CONTENT_MAX_BYTES, FOOTER_BYTES, Footer, HEADER_BYTES, KEY_MAX_BYTES};
+use super::format::{
+    self, BlockKind, CONTENT_MAX_BYTES, Covers, FOOTER_BYTES, Footer, HEADER_BYTES, KEY_MAX_BYTES,
+};
 use crate::codec::Encoder;
 use crate::error::{Error, Result};
 use crate::sys::disk::{Disk, File};
@@ -40,7 +42,7 @@ pub struct RunWriter {
 impl RunWriter {
     /// Begins a run of objects as of `as_of`. A leftover of that name is overwritten: a run that
     /// counts is never written again.
-    pub fn create(disk: &Arc<dyn Disk>, path: &Path, as_of: Lsn) -> Result<Self> {
+    pub fn create(disk: &Arc<dyn Disk>, path: &Path, as_of: Lsn, covers: Covers) -> Result<Self> {
         let failed = |e| Error::io(format!("creating {}", path.display()), e);
         if let Some(dir) = path.parent().filter(|dir| !disk.exists(dir)) {
             disk.create_dir_all(dir).map_err(failed)?;
@@ -66,7 +68,7 @@ impl RunWriter {
             objects: 0,
             is_finished: false,
         };
-        writer.write(&format::header(as_of))?;
+        writer.write(&format::header(as_of, covers))?;
         Ok(writer)
     }
 
