@@ -105,7 +105,11 @@ fn views_on_disk_are_made_again() {
     fs::write(cask.path("mail.mbox"), common::mbox(&common::messages(400))).unwrap();
     cask.ok(&["import", "--account", "ann", "mail.mbox"]);
     cask.ok(&["reindex", "--all"]);
+    let mut repaired = 0;
     for folder in ["text", "summaries"] {
+        // What an opening sees it makes again by itself: it is opened before.
+        let server = Server::start(&cask);
+        cask.check();
         let mut found = Vec::new();
         files(&cask.store().join(folder), &mut found);
         for path in found.iter().filter(|path| path.metadata().unwrap().len() > 2_000) {
@@ -114,16 +118,17 @@ fn views_on_disk_are_made_again() {
             bytes[middle] ^= 0x10;
             fs::write(path, bytes).unwrap();
         }
-        let server = Server::start(&cask);
         let found = cask.run(&["check", "--deep"]);
         if found.status.code() == Some(1) {
             let plan = cask.ok(&["repair"]);
             assert!(plan.contains("text index"), "{plan}");
+            repaired += 1;
         }
         cask.check();
         server.stop();
         cask.check();
     }
+    assert!(repaired > 0);
 }
 
 #[test]

@@ -65,13 +65,14 @@ fn owner(key: &ObjectKey) -> Option<AccountId> {
 fn words(key: &ObjectKey, bytes: &[u8], pager: &Arc<Pager>) -> Result<String> {
     Ok(match key {
         ObjectKey::Store => {
-            let (numbers, changed) = decode_store_row(bytes)?;
+            let (numbers, changed, lost) = decode_store_row(bytes)?;
             format!(
-                "next account {}, next message {}, last uidvalidity {}, {} rows changed since the last snapshot",
+                "next account {}, next message {}, last uidvalidity {}, {} rows changed since the last snapshot, {} holes not mended",
                 numbers.next_account,
                 numbers.next_message,
                 numbers.last_uid_validity,
-                changed.len()
+                changed.len(),
+                lost.holes.len()
             )
         }
         ObjectKey::Account(_) => {

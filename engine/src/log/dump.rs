@@ -7,7 +7,7 @@
 
 use super::footer::Footer;
 use super::group::HEADER_BYTES as GROUP_BYTES;
-use super::manifest::{self, Manifest};
+use super::manifest;
 use super::segment::{self, HEADER_BYTES, Header, SegmentKind};
 use super::walk::{self, Depth, Expect, Item, Reader, Step};
 use crate::error::{Error, Result};
@@ -231,21 +231,30 @@ pub fn dump_manifest(disk: &Arc<dyn Disk>, dir: &Path) -> Result<Vec<(String, St
     let mut out = Vec::new();
     let mut line = |name: String, value: String| out.push((name, value));
     match manifest::load_format(&**disk, dir) {
-        Ok(Some(id)) => line("format.store_id".into(), hex(&id)),
-        Ok(None) => line("format".into(), "missing".into()),
+        Ok(format) => {
+            let store_id = format.store_id.map_or_else(|| "missing".to_owned(), |id| hex(&id));
+            line("format.store_id".into(), store_id);
+            format.faults.into_iter().for_each(|fault| line("format.fault".into(), fault));
+        }
         Err(error) => line("format".into(), format!("broken: {error}")),
     }
-    let m = match Manifest::load(&**disk, dir) {
-        Ok(Some(manifest)) => manifest,
-        Ok(None) => {
-            line("manifest".into(), "missing".into());
-            return Ok(out);
+    let m = match manifest::load(&**disk, dir, None) {
+        Ok(loaded) => {
+            loaded.faults.into_iter().for_each(|fault| line("manifest.fault".into(), fault));
+            match loaded.manifest {
+                Some(manifest) => manifest,
+                None => {
+                    line("manifest".into(), "missing".into());
+                    return Ok(out);
+                }
+            }
         }
         Err(error) => {
             line("manifest".into(), format!("broken: {error}"));
             return Ok(out);
         }
     };
+    line("version".into(), m.version.to_string());
     line("store_id".into(), hex(&m.store_id));
     line("epoch".into(), m.epoch.to_string());
     line("clean".into(), m.clean.to_string());

@@ -123,6 +123,13 @@ impl Manifest {
 
     /// Adds what of some damage is not on the list yet: groups listed as missing, messages listed as lost.
     pub(super) fn add_damage(&mut self, damage: Damage) -> bool {
+        if damage.lost_up_to().is_some() {
+            let is_known = self.damage.iter().any(|d| d.lost_up_to() >= damage.lost_up_to());
+            if !is_known {
+                self.damage.push(damage);
+            }
+            return !is_known;
+        }
         let messages = damage.unlisted_messages(&self.damage);
         let is_news = damage.is_hole() && !damage.is_hole_known_by(&self.damage);
         if is_news {

@@ -355,6 +355,27 @@ impl Log {
         scan::verify_segment(&self.shared, id, deep, work, found)
     }
 
+    /// A view has what the log lost from its end: kept until `loss_settled`, so that no crash makes it forgotten.
+    pub fn report_loss(&self, up_to: Lsn) -> Result<()> {
+        self.shared.update_manifest(|m| {
+            m.add_damage(Damage::lost_end(up_to));
+        })
+    }
+
+    /// Up to where acknowledged groups are lost from the log's end, while that is not settled.
+    #[must_use]
+    pub fn loss(&self) -> Option<Lsn> {
+        self.shared.manifest.load().damage.iter().filter_map(Damage::lost_up_to).max()
+    }
+
+    /// Every counter is past what the lost groups may have given.
+    pub fn loss_settled(&self) -> Result<()> {
+        if self.loss().is_none() {
+            return Ok(());
+        }
+        self.shared.update_manifest(|m| m.damage.retain(|d| d.lost_up_to().is_none()))
+    }
+
     /// Reads everything and reports what does not fit; deep, with every digest.
     pub fn scan_all(
         &self,

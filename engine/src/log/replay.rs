@@ -14,7 +14,7 @@ use super::segment::{HEADER_BYTES, SegmentKind};
 use super::shared::Shared;
 use super::types::{Damage, TxnRecord};
 use super::walk::{self, Depth, Expect, Group, Item, Reader, Step};
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::types::{AccountId, Lsn, MessageNo, SegmentId};
 use std::collections::BTreeSet;
 

@@ -63,7 +63,8 @@ pub struct OpenReport {
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Damage {
     pub segment: SegmentId,
-    /// The groups of which transactions are lost, both ends included. Zero, zero: no transaction, only `messages`.
+    /// The groups of which transactions are lost, both ends included. Zero, zero: no transaction, only `messages`; zero
+    /// and another number: `lost_end`.
     pub first_lsn: Lsn,
     pub last_lsn: Lsn,
     /// Of a hole: whose transactions are lost; empty = unknown, so everybody's but for `spared`. Of messages alone: for
@@ -124,6 +125,24 @@ impl Damage {
         let is_named = self.accounts.contains(&account);
         let may_be = self.accounts.is_empty() && !self.spared.contains(&account);
         self.is_hole() && (is_named || may_be)
+    }
+
+    /// The log's end is lost up to there, as a view tells that was ahead of it: no group and no message that could be
+    /// named.
+    #[must_use]
+    pub fn lost_end(up_to: Lsn) -> Self {
+        Self {
+            last_lsn: up_to,
+            what: format!("acknowledged groups up to {up_to} are lost from the end of the log"),
+            ..Self::default()
+        }
+    }
+
+    /// Up to where, if that is what this is.
+    #[must_use]
+    pub fn lost_up_to(&self) -> Option<Lsn> {
+        let is_lost_end = self.first_lsn == Lsn(0) && self.last_lsn > Lsn(0) && self.messages.is_empty();
+        is_lost_end.then_some(self.last_lsn)
     }
 }
 

@@ -174,13 +174,16 @@ impl Store {
     /// Moves the counters past anything possibly issued: acknowledged data was lost.
     pub(super) fn jump_numbers(&self, lost_up_to: Lsn) -> Result<()> {
         tracing::warn!(lost_up_to = lost_up_to.0, "counters jump past what may have been issued");
-        for id in self.core().registry.ids() {
-            if self.account(id)?.last_lsn > lost_up_to {
-                // What it did since rests on all that it did before, or it has jumped already.
-                continue;
-            }
-            self.core().submit(move |head| {
+        let ids = self.core().registry.ids();
+        // All of them in one group: after a crash either everybody has jumped or nobody has.
+        self.core().submit(move |head| {
+            let mut jumps = Vec::new();
+            for id in ids {
                 let account = head.account(id)?;
+                if account.last_lsn > lost_up_to {
+                    // What it did since rests on all that it did before, or it has jumped already.
+                    continue;
+                }
                 let mut ops = vec![Op::Jump {
                     modseq: ModSeq(account.modseq.0 + u64::from(JUMP)),
                     next_email: EmailId(account.next_email.0.saturating_add(JUMP)),
@@ -191,9 +194,10 @@ impl Store {
                     uid_next: Uid(mailbox.header.uid_next.0.saturating_add(JUMP)),
                     uid_validity: UidValidity(0),
                 }));
-                head.commit(id, ops)
-            })?;
-        }
-        Ok(())
+                jumps.push((id, ops));
+            }
+            jumps.into_iter().try_for_each(|(id, ops)| head.commit(id, ops))
+        })?;
+        self.core().log.loss_settled()
     }
 }

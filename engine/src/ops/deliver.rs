@@ -102,6 +102,12 @@ fn same_for_all(error: &Error, count: usize) -> Vec<Result<Delivered>> {
         Error::StoreFull => Error::StoreFull,
         Error::Poisoned => Error::Poisoned,
         Error::Closed => Error::Closed,
+        // Nothing was written: who hears that the outcome is unknown would wait for a restart in vain.
+        Error::Io { context, source } => {
+            Error::io(context.clone(), std::io::Error::new(source.kind(), source.to_string()))
+        }
+        Error::Corrupt { what, why } => Error::corrupt(what.clone(), why.clone()),
+        Error::Limit(which) => Error::Limit(which.clone()),
         _ => Error::OutcomeUnknown,
     };
     (0..count).map(|_| Err(again(error))).collect()

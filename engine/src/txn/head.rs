@@ -107,7 +107,9 @@ impl Head {
 
     /// Says whether there is room on the disk for such a change, and that one is being made.
     pub fn admit(&mut self, room: Room) -> Result<()> {
-        if self.core.health.is_poisoned() {
+        // A large message or a manifest that failed to be synced poisons the log before any group does.
+        if self.core.health.is_poisoned() || self.core.log.is_poisoned() {
+            self.core.health.poison();
             return Err(Error::Poisoned);
         }
         let pauses = room == Room::Append && self.core.health.appends_pause(self.core.clock.now_ms());

@@ -92,13 +92,20 @@ pub fn recover(
         ..Recovery::default()
     };
     let mut runs_damaged = false;
+    let lost_before = log.loss();
     if let Some(why) = distrust(report, catalog, boot_id, &mut recovery) {
+        if let Some(lost_up_to) = recovery.lost_up_to {
+            // The catalog is all that says so, and it goes: a crash before the counters have jumped must not
+            // make it forgotten.
+            log.report_loss(lost_up_to)?;
+        }
         catalog.delete_and_reopen()?;
         if !report.created {
             recovery.catalog_rebuilt = Some(why);
         }
         runs_damaged = load_snapshots(log, catalog, &mut recovery)?;
     }
+    recovery.lost_up_to = recovery.lost_up_to.max(lost_before);
     let recovered = match replay(log, report, catalog, pager, recovery.clone()) {
         Err(Error::Corrupt { what, why }) if recovery.catalog_rebuilt.is_none() => {
             // The catalog was trusted and turns out damaged: it goes, and the log tells it all again.

@@ -176,7 +176,8 @@ impl Run {
             self.disk.cut_at_operation(at);
         }
         if opens_in_weather {
-            self.disk.set_weather(weather);
+            // What cannot be read while it opens is damage, and rightly said to be: see the failpoints.
+            self.disk.set_weather(Weather { read_eio_one_in: 0, ..weather });
         }
         let opened = self.open();
         self.disk.set_weather(Weather::default());

@@ -28,6 +28,8 @@ impl Summary {
         self.refused += told.refused;
         self.faults.merge(&told.faults);
         if let Err(wrong) = result {
+            // At once: a long run may be cut off.
+            eprintln!("\nseed {seed}: {wrong}");
             self.wrong.push((seed, wrong));
         }
     }

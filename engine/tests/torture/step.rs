@@ -174,7 +174,7 @@ fn random_flags(rng: &mut Rng) -> BTreeSet<String> {
 
 fn random_new(rng: &mut Rng) -> New {
     let unix_s = 1_500_000_000 + rng.below(100_000_000) as i64;
-    let date = chance(rng, 50).then(|| ZonedTime { unix_s, offset_minutes: 60 });
+    let date = chance(rng, 50).then_some(ZonedTime { unix_s, offset_minutes: 60 });
     New { text: random_text(rng), flags: random_flags(rng), date }
 }
 
@@ -310,9 +310,9 @@ impl Step {
             Self::Deliver { accounts, detail, text } => {
                 return deliver_to(store, accounts, detail.as_deref(), text);
             }
-            Self::Keep(Keep::Checkpoint) => drop(store.checkpoint()?),
-            Self::Keep(Keep::Snapshot) => drop(store.snapshot()?),
-            Self::Keep(Keep::Compact) => drop(store.compact()?),
+            Self::Keep(Keep::Checkpoint) => store.checkpoint().map(drop)?,
+            Self::Keep(Keep::Snapshot) => store.snapshot().map(drop)?,
+            Self::Keep(Keep::Compact) => store.compact().map(drop)?,
             Self::Keep(Keep::Index) => while store.step_index()? {},
             Self::Append { account, .. }
             | Self::Flags { account, .. }

@@ -96,9 +96,8 @@ impl SimDisk {
         let rng = Rng::new(state.rng.next_u64());
         let mut counts = state.faults.counts.clone();
         counts.count(Fault::Kill);
-        let kept: BTreeSet<Inode> = state.names.inodes().collect();
-        let contents = state.contents.iter().filter(|(inode, _)| kept.contains(inode));
-        let contents = contents.map(|(inode, c)| (*inode, c.clone())).collect();
+        // All of them: a name that was taken away, but not durably, may yet come back.
+        let contents = state.contents.clone();
         Self::from_state(Self::restarted(&state, rng, state.names.clone(), contents, counts))
     }
 

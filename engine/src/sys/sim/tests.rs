@@ -194,3 +194,18 @@ fn a_sync_that_lies_makes_nothing_durable() {
     }
     assert!((8..32).contains(&lost), "{lost} of 32 lost what was called durable");
 }
+
+#[test]
+fn a_removal_that_a_kill_outlives_may_still_be_undone_by_a_power_cut() {
+    for seed in 0..16 {
+        let disk = disk(seed);
+        disk.create(Path::new("/s/a")).unwrap().write_all_at(b"x", 0).unwrap();
+        disk.open(Path::new("/s/a")).unwrap().sync_data().unwrap();
+        disk.sync_dir(Path::new("/s")).unwrap();
+        disk.remove_file(Path::new("/s/a")).unwrap();
+        let after = disk.kill().power_cut();
+        if after.exists(Path::new("/s/a")) {
+            assert_eq!(read(&after, "/s/a"), b"x", "seed {seed}");
+        }
+    }
+}
