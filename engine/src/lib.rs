@@ -20,6 +20,7 @@ pub mod metrics;
 pub mod mime;
 pub mod ops;
 pub mod repair;
+pub mod scrub;
 pub mod search;
 pub mod summary;
 pub mod sys;

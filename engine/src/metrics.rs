@@ -17,6 +17,9 @@ pub struct Metrics {
     text_segments_built: AtomicU64,
     text_segments_merged: AtomicU64,
     text_bytes_written: AtomicU64,
+    scrub_bytes: AtomicU64,
+    scrub_passes: AtomicU64,
+    scrub_findings: AtomicU64,
 }
 
 /// The counters at one moment, since the store was opened.
@@ -42,6 +45,15 @@ pub struct Counts {
     pub text_segments_merged: u64,
     /// Bytes of the segments written, by either.
     pub text_bytes_written: u64,
+    /// Bytes that the scrub read.
+    #[serde(default)]
+    pub scrub_bytes: u64,
+    /// Passes of the scrub over everything.
+    #[serde(default)]
+    pub scrub_passes: u64,
+    /// What it found wrong, each once.
+    #[serde(default)]
+    pub scrub_findings: u64,
 }
 
 fn add(counter: &AtomicU64, by: u64) {
@@ -100,6 +112,18 @@ impl Metrics {
         add(&self.text_bytes_written, bytes);
     }
 
+    pub fn scrubbed(&self, bytes: u64) {
+        add(&self.scrub_bytes, bytes);
+    }
+
+    pub fn scrub_found(&self) {
+        add(&self.scrub_findings, 1);
+    }
+
+    pub fn scrub_passed(&self) {
+        add(&self.scrub_passes, 1);
+    }
+
     #[must_use]
     pub fn counts(&self) -> Counts {
         let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
@@ -117,6 +141,9 @@ impl Metrics {
             text_segments_built: read(&self.text_segments_built),
             text_segments_merged: read(&self.text_segments_merged),
             text_bytes_written: read(&self.text_bytes_written),
+            scrub_bytes: read(&self.scrub_bytes),
+            scrub_passes: read(&self.scrub_passes),
+            scrub_findings: read(&self.scrub_findings),
         }
     }
 }

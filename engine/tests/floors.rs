@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 /// Rooms and their floors. A new room has to be put here, and so has to be thought about.
-const FLOORS: [(&str, u32); 22] = [
+const FLOORS: [(&str, u32); 23] = [
     ("types", 0),
     ("metrics", 0),
     ("error", 1),
@@ -23,6 +23,7 @@ const FLOORS: [(&str, u32); 22] = [
     ("txn", 7),
     ("search", 8),
     ("indexer", 8),
+    ("scrub", 8),
     ("ops", 9),
     ("check", 10),
     ("repair", 11),

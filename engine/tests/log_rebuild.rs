@@ -171,9 +171,10 @@ fn one_of_two_copies_that_is_lost_costs_nothing() {
         lost.iter().for_each(|name| lose(&disk, name, &mut rng));
         let what = format!("seed {seed}, {lost:?}");
         let disk = disk.kill();
+        // A flip in FORMAT may be in bytes that mean nothing; a store that was just made may have no copy yet.
+        let is_plain = lost.iter().all(|name| name.starts_with("FORMAT") || !disk.exists(&path(name)));
         let opened = open(&disk);
-        let is_flip_in_padding = opened.report.mended.is_empty();
-        assert!(!is_flip_in_padding || lost.iter().any(|name| name.starts_with("FORMAT")), "{what}");
+        assert!(!opened.report.mended.is_empty() || is_plain, "{what}");
         assert_eq!(opened.report.rebuilt_manifest, None, "{what}");
         assert_eq!(opened.log.store_id(), store_id, "{what}");
         assert_whole(&opened, &written, &what);
@@ -305,7 +306,8 @@ fn the_newest_runs_without_a_gap_count_again() {
     let whole = Covers::Whole;
     let since = |lsn| Covers::Since(Lsn(lsn));
     // Runs as (as of, covers), which of them has a bad byte, and those that are found, newest first.
-    let cases: [(&[(u64, Covers)], Option<usize>, &[u64]); 7] = [
+    type Runs<'a> = &'a [(u64, Covers)];
+    let cases: [(Runs<'_>, Option<usize>, &[u64]); 7] = [
         (&[(5, since(0)), (9, since(5)), (12, since(9))], None, &[12, 9, 5]),
         (&[(5, whole), (9, since(5))], None, &[9, 5]),
         (&[(5, since(0)), (9, since(5)), (12, since(9))], Some(1), &[5]),

@@ -1,13 +1,14 @@
 //! What repair asks of the log: whom damage hit, what is left of a message, and how bytes go to the quarantine.
 #![allow(clippy::unwrap_used)]
 
-use engine::Error;
 use engine::log::{GroupBuilder, Log, LogOptions, LogWriter, Opened, Room, SegmentKind};
+use engine::ops::NewAccount;
 use engine::sys::clock::SimClock;
 use engine::sys::disk::Disk;
-use engine::sys::sim::{Rng, SimDisk};
+use engine::sys::sim::{FaultKind, Rng, SimDisk};
 use engine::types::{AccountId, Lsn, MessageNo, SegmentId};
 use engine::work::Work;
+use engine::{Error, Store, StoreOptions};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -237,4 +238,25 @@ fn one_segment_is_verified_by_itself_and_the_work_ends_when_asked() {
     let ended = log.verify_segment(log.segments()[0].id, true, &mut Work::told_to(&mut stop), &mut |_| {});
     assert!(matches!(ended, Err(Error::Interrupted)));
     log.verify_segment(SegmentId(99), true, &mut Work::quiet(), &mut |_| panic!("it is gone")).unwrap();
+}
+
+/// A sync that fails beside the log's writer is the end of writing at once, and no full disk.
+#[test]
+fn a_large_message_that_cannot_be_synced_poisons() {
+    let disk = SimDisk::new(1);
+    let clock = Arc::new(SimClock::new(1_000_000));
+    let options = StoreOptions::for_tests();
+    let store = Store::open_on(Arc::new(disk.clone()), clock, Path::new(DIR), options).unwrap();
+    let id = store.create_account(&NewAccount { name: "a", ..NewAccount::default() }).unwrap();
+    let stage = || {
+        let mut stager = store.stager();
+        stager.write(&mail(1, 100_000))?;
+        stager.finish()
+    };
+    // The segment for it is there already.
+    stage().unwrap();
+    disk.fail_after(FaultKind::SyncEio, 0);
+    assert!(stage().is_err());
+    assert!(matches!(store.set_quota(id, None), Err(Error::Poisoned)));
+    assert!(store.stats().unwrap().poisoned);
 }

@@ -76,5 +76,9 @@ fn what_is_broken_is_said_and_the_rest_is_shown() {
     let now = lines(&cask, &["dump", "log"]);
     let count = |lines: &[Value], kind: &str| lines.iter().filter(|line| line["kind"] == kind).count();
     assert_eq!((count(&now, "broken"), count(&now, "group")), (1, groups.len() - 1));
+    // Its copy is as good.
+    let manifest = cask.ok(&["dump", "manifest"]);
+    assert!(manifest.contains("manifest.fault") && manifest.contains("durable_lsn"), "{manifest}");
+    fs::remove_file(cask.store().join("MANIFEST.copy")).unwrap();
     assert!(cask.ok(&["dump", "manifest"]).contains("manifest missing"));
 }

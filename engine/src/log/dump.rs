@@ -8,6 +8,7 @@
 use super::footer::Footer;
 use super::group::HEADER_BYTES as GROUP_BYTES;
 use super::manifest;
+use super::salvage::{self, ColdStep};
 use super::segment::{self, HEADER_BYTES, Header, SegmentKind};
 use super::walk::{self, Depth, Expect, Item, Reader, Step};
 use crate::error::{Error, Result};
@@ -138,8 +139,14 @@ fn dump_segment(
         SegmentKind::Log => dump_groups(&mut reader, expect, found),
         SegmentKind::Cold => {
             let end = reader.end();
-            let items = walk::cold_records(&mut reader, end);
-            items.into_iter().try_for_each(|item| dump_item(&mut reader, id, 0, item, found))
+            salvage::cold_records(&mut reader, end, footer.ok().as_ref(), &mut |reader, step| match step {
+                ColdStep::Record(item) => dump_item(reader, id, 0, *item, found),
+                ColdStep::Lost(offset, message) => {
+                    let of = message.map_or_else(String::new, |message| format!(" of message {message}"));
+                    let what = Dumped::Broken { why: format!("the record{of} cannot be read") };
+                    found(Found { segment: id, offset, what })
+                }
+            })
         }
         // Its bytes are named by Body records elsewhere.
         SegmentKind::Body => Ok(()),
@@ -194,7 +201,7 @@ fn dump_item(
     let (offset, what) = match item {
         Item::Message { head, offset, stored_bytes } => {
             let blocks_at = u64::from(offset) + head.covered_len() as u64;
-            let whole = walk::blocks_are_whole(reader, &head, blocks_at).unwrap_or(false);
+            let whole = walk::is_whole(reader, &head, blocks_at, Depth::Blocks).unwrap_or(false);
             let what = Dumped::Message {
                 message: head.message,
                 size_bytes: head.size_bytes,

@@ -344,6 +344,13 @@ impl Log {
         self.shared.update_manifest(|m| m.damage.retain(|d| !is_meant(d)))
     }
 
+    /// Bytes of a segment were read that nobody else asked for: they need not stay in the system's cache.
+    pub fn forget_cached(&self, id: SegmentId, bytes: std::ops::Range<u64>) {
+        if let Ok(file) = self.shared.file(id) {
+            file.forget_cached(bytes);
+        }
+    }
+
     /// Reads one segment and reports what does not fit; deep, with every digest. A segment that is gone has nothing wrong.
     pub fn verify_segment(
         &self,

@@ -90,15 +90,15 @@ impl Replay<'_, '_> {
             }
             Err(e) => return Err(e),
         };
-        let footer = match segment.state {
-            State::Sealed => Footer::read(&*file, self.shared.store_id, id).ok(),
-            _ => None,
+        let footer = match open_end {
+            None => Footer::read(&*file, self.shared.store_id, id).ok(),
+            Some(_) => None,
         };
-        let end = match (&footer, segment.state) {
+        let end = match (&footer, open_end) {
             (Some(footer), _) => footer.content_end,
-            (None, State::Open) => open_end.unwrap_or(0),
+            (None, Some(end)) => end,
             // A file that was cut is shorter than it was sealed.
-            (None, _) => file.len_bytes().map_or(0, |len| len.min(segment.bytes)),
+            (None, None) => file.len_bytes().map_or(0, |len| len.min(segment.bytes)),
         };
         let expect = Expect { store_id: self.shared.store_id, segment: id };
         let mut reader = Reader::new(file, end);

@@ -282,8 +282,8 @@ impl Search<'_, '_> {
     }
 
     fn look_at_blocks(&mut self, item: &Item, found: &mut Found) -> Result<()> {
-        if let (Depth::Blocks, Item::Message { head, offset, .. }) = (self.depth, item)
-            && !walk::blocks_are_whole(self.reader, head, u64::from(*offset) + head.covered_len() as u64)?
+        if let Item::Message { head, offset, .. } = item
+            && !walk::is_whole(self.reader, head, u64::from(*offset) + head.covered_len() as u64, self.depth)?
         {
             found.bad_messages.push(head.message);
         }
@@ -417,6 +417,64 @@ fn relocate_len(fixed: &[u8]) -> Option<u64> {
     c.raw(16).ok()?;
     let (replaces, left_out) = (u64::from(c.u32_le().ok()?), u64::from(c.u32_le().ok()?));
     Some(24 + 4 * replaces + 8 * left_out)
+}
+
+/// What is found of a cold segment's records, one by one.
+pub(super) enum ColdStep {
+    Record(Box<Item>),
+    /// The record at this place cannot be read; which message it was, if the footer tells.
+    Lost(u64, Option<MessageNo>),
+}
+
+/// Gives out the records of a cold segment in turn. Where one cannot be read it goes on with the next that the footer has, or
+/// that is found at a multiple of 8 right before another, or before the end.
+pub(super) fn cold_records(
+    reader: &mut Reader,
+    end: u64,
+    footer: Option<&Footer>,
+    each: &mut dyn FnMut(&mut Reader, ColdStep) -> Result<()>,
+) -> Result<()> {
+    let mut at = super::segment::HEADER_BYTES as u64;
+    while at < end {
+        if let Some((item, len)) = record_at(reader, at, end)? {
+            each(reader, ColdStep::Record(Box::new(item)))?;
+            at = padded(at + len);
+            continue;
+        }
+        let listed = |m: &&MessageEntry| u64::from(m.offset) == at;
+        let lost = footer.and_then(|f| f.messages.iter().find(listed)).map(|m| m.message);
+        each(reader, ColdStep::Lost(at, lost))?;
+        at = match footer {
+            Some(f) => f.messages.iter().map(|m| u64::from(m.offset)).find(|o| *o > at).unwrap_or(end),
+            None => next_cold(reader, at, end)?,
+        };
+    }
+    Ok(())
+}
+
+fn next_cold(reader: &mut Reader, at: u64, end: u64) -> Result<u64> {
+    let mut search = Search { reader, records: at..end, footer: None, depth: Depth::Records };
+    for (len, _) in search.lengths(at)? {
+        let next = padded(at + len);
+        if len >= HEAD_BYTES as u64 && next < end && record_at(search.reader, next, end)?.is_some() {
+            return Ok(next);
+        }
+    }
+    let mut next = padded(at + 1);
+    while next + HEAD_BYTES as u64 <= end {
+        let head = search.reader.bytes(next, 4)?;
+        if matches!(head, [VERSION, 1 | 4, 0, 0])
+            && let Some((_, len)) = record_at(search.reader, next, end)?
+        {
+            // Bytes of mail may look like a record: not like one with another right behind it.
+            let after = padded(next + len);
+            if after >= end || record_at(search.reader, after, end)?.is_some() {
+                return Ok(next);
+            }
+        }
+        next += ALIGN as u64;
+    }
+    Ok(end)
 }
 
 impl Found {

@@ -7,10 +7,9 @@
 //! - The segment being written is looked at up to its last durable group.
 
 use super::footer::{Footer, MessageEntry};
-use super::locations::Location;
 use super::manifest::{Segment, State};
 use super::message;
-use super::salvage::{Around, Before, salvage};
+use super::salvage::{self, Around, Before, ColdStep, salvage};
 use super::segment::{HEADER_BYTES, SegmentKind};
 use super::shared::Shared;
 use super::types::{Finding, ScanTotals};
@@ -19,6 +18,8 @@ use crate::error::{Error, Result};
 use crate::types::{AccountId, Lsn, MessageNo, SegmentId};
 use crate::work::{Unit, Work};
 use std::collections::{HashMap, HashSet};
+
+const BAD_MESSAGE: &str = "the checksum of a block, or the digest, does not match";
 
 struct Scan<'a, 'w> {
     shared: &'a Shared,
@@ -137,7 +138,7 @@ impl<'a, 'w> Scan<'a, 'w> {
                 self.last_lsn = segment.last_lsn;
                 self.groups(&mut reader, expect, footer.as_ref())?
             }
-            _ => self.cold(&mut reader, id)?,
+            _ => self.cold(&mut reader, id, footer.as_ref())?,
         };
         if let Some(footer) = footer {
             self.compare(id, &footer, &seen);
@@ -157,14 +158,13 @@ impl<'a, 'w> Scan<'a, 'w> {
         let (mut seen, mut at, mut before) = (Vec::new(), HEADER_BYTES as u64, Before::default());
         loop {
             self.step(at)?;
-            match walk::step(reader, expect, at, Depth::Blocks)? {
+            match walk::step(reader, expect, at, self.depth())? {
                 Step::End => return Ok(seen),
                 Step::Whole(group) => {
                     self.totals.groups += 1;
                     self.follow_accounts(expect.segment, at, &group);
                     if !group.bad_messages.is_empty() {
-                        let what = "the checksum of a block does not match".to_owned();
-                        self.report(expect.segment, at, group.bad_messages.clone(), what);
+                        self.report(expect.segment, at, group.bad_messages.clone(), BAD_MESSAGE.to_owned());
                     }
                     seen.extend(group.message_entries());
                     before = Before::of(&group.header);
@@ -176,13 +176,17 @@ impl<'a, 'w> Scan<'a, 'w> {
                         Some(f) => f.groups.iter().map(|g| u64::from(g.offset)).find(|o| *o > at),
                         None => walk::next_header(reader, expect, at + 1)?,
                     };
-                    let around = Around { before, footer, depth: Depth::Blocks };
+                    let around = Around { before, footer, depth: self.depth() };
                     let rest = salvage(reader, expect, at, header, next.unwrap_or(end), around)?;
                     let lost = rest.as_ref().map(|rest| rest.lost.messages.clone()).unwrap_or_default();
                     self.report(expect.segment, at, lost, why.to_string());
                     at = rest.as_ref().map_or(next.unwrap_or(end), |rest| rest.end);
                     before.is_next_to = false;
                     if let Some(rest) = rest {
+                        if !rest.group.bad_messages.is_empty() {
+                            let bad = rest.group.bad_messages.clone();
+                            self.report(expect.segment, at, bad, BAD_MESSAGE.to_owned());
+                        }
                         before = Before::of(&rest.group.header);
                         self.follow_accounts(expect.segment, at, &rest.group);
                         seen.extend(rest.group.message_entries());
@@ -208,18 +212,35 @@ impl<'a, 'w> Scan<'a, 'w> {
         }
     }
 
-    fn cold(&mut self, reader: &mut Reader, id: SegmentId) -> Result<Vec<MessageEntry>> {
-        let end = reader.end();
-        let items = walk::cold_records(reader, end);
-        for item in &items {
-            let Item::Message { head, offset, .. } = item else { continue };
-            let at = u64::from(*offset) + head.covered_len() as u64;
-            if !walk::blocks_are_whole(reader, head, at)? {
-                let what = "the checksum of a block does not match".to_owned();
-                self.report(id, at, vec![head.message], what);
+    fn cold(
+        &mut self,
+        reader: &mut Reader,
+        id: SegmentId,
+        footer: Option<&Footer>,
+    ) -> Result<Vec<MessageEntry>> {
+        let (end, depth, mut seen) = (reader.end(), self.depth(), Vec::new());
+        salvage::cold_records(reader, end, footer, &mut |reader, step| match step {
+            ColdStep::Record(item) => {
+                if let Item::Message { head, offset, .. } = &*item {
+                    self.step(u64::from(*offset))?;
+                    let at = u64::from(*offset) + head.covered_len() as u64;
+                    if !walk::is_whole(reader, head, at, depth)? {
+                        self.report(id, at, vec![head.message], BAD_MESSAGE.to_owned());
+                    }
+                }
+                seen.extend(walk::message_entry(&item));
+                Ok(())
             }
-        }
-        Ok(items.iter().filter_map(walk::message_entry).collect())
+            ColdStep::Lost(at, message) => {
+                self.report(id, at, message.into_iter().collect(), "a record cannot be read".to_owned());
+                Ok(())
+            }
+        })?;
+        Ok(seen)
+    }
+
+    fn depth(&self) -> Depth {
+        if self.deep { Depth::Digests } else { Depth::Blocks }
     }
 
     /// The footer is a view of the content.
@@ -231,18 +252,10 @@ impl<'a, 'w> Scan<'a, 'w> {
         }
     }
 
-    /// What the locations table says, and the digest, of a message that lies here.
+    /// What the locations table says of a message that lies here.
     fn message(&mut self, id: SegmentId, entry: &MessageEntry) {
         self.totals.messages += 1;
         match self.shared.locations.get(entry.message) {
-            Some(at) if at == (Location { segment: id, offset: entry.offset }) && self.deep => {
-                let verified = message::read(self.shared, entry.message).and_then(|m| m.verify());
-                // Compaction may have taken it elsewhere since, and its segment away.
-                let is_here = self.shared.locations.get(entry.message) == Some(at);
-                if let (Err(e), true) = (verified, is_here) {
-                    self.report(id, u64::from(entry.offset), vec![entry.message], e.to_string());
-                }
-            }
             Some(at) if at.segment == id && at.offset != entry.offset => {
                 let what = format!("its place in the table is {} instead", at.offset);
                 self.report(id, u64::from(entry.offset), vec![entry.message], what);

@@ -6,7 +6,7 @@
 //! - Only the disk's own errors are errors.
 
 use super::footer::{Builder, Footer, GroupEntry, MessageEntry};
-use super::salvage::{Around, Before, salvage};
+use super::salvage::{self, Around, Before, ColdStep, salvage};
 use super::segment::{HEADER_BYTES, SegmentKind};
 use super::shared::Shared;
 use super::walk::{self, Depth, Expect, Group, Reader, Step};
@@ -46,7 +46,12 @@ fn from_content(file: Arc<dyn File>, kind: SegmentKind, expect: Expect) -> Resul
     let mut builder = Builder::default();
     let (mut groups, mut messages): (Vec<GroupEntry>, Vec<MessageEntry>) = Default::default();
     if kind == SegmentKind::Cold {
-        messages.extend(walk::cold_records(&mut reader, len).iter().filter_map(walk::message_entry));
+        salvage::cold_records(&mut reader, len, None, &mut |_, step| {
+            if let ColdStep::Record(item) = step {
+                messages.extend(walk::message_entry(&item));
+            }
+            Ok(())
+        })?;
     } else {
         let (mut at, mut before) = (HEADER_BYTES as u64, Before::default());
         let mut take = |group: &Group| {

@@ -5,6 +5,7 @@
 //! - Blocks are skipped by length where only transactions are wanted, and checked where the end of the log is judged.
 //! - Nothing read here panics: what is impossible is `Broken`, with as much as is known of it.
 
+use super::block;
 use super::footer::{GroupEntry, MessageEntry};
 use super::group::{ALIGN, HEADER_BYTES, Header, MAGIC};
 use super::record::{self, Body, HEAD_BYTES, Head, Kind, MessageHead, Relocate, Txn};
@@ -134,6 +135,8 @@ pub(super) enum Depth {
     Records,
     /// The blocks' checksums as well.
     Blocks,
+    /// And the digests of messages.
+    Digests,
 }
 
 /// The header at a place, if it is a header and belongs there.
@@ -183,8 +186,8 @@ fn read_records(
             return Err(Error::corrupt("a record", "it is longer than its group"));
         }
         let item = read_record(reader, &head, place)?;
-        if let (Depth::Blocks, Item::Message { head, offset, .. }) = (depth, &item)
-            && !blocks_are_whole(reader, head, u64::from(*offset) + head.covered_len() as u64)?
+        if let Item::Message { head, offset, .. } = &item
+            && !is_whole(reader, head, u64::from(*offset) + head.covered_len() as u64, depth)?
         {
             bad_messages.push(head.message);
         }
@@ -221,16 +224,35 @@ pub(super) fn read_record(reader: &mut Reader, head: &Head, place: u64) -> Resul
     })
 }
 
-/// Whether every block matches its checksum. `at` is where the first one begins.
-pub(super) fn blocks_are_whole(reader: &mut Reader, message: &MessageHead, mut at: u64) -> Result<bool> {
+/// Whether a message is whole as far as is asked: every block, and the digest. `at` is where the first block begins.
+pub(super) fn is_whole(
+    reader: &mut Reader,
+    message: &MessageHead,
+    mut at: u64,
+    depth: Depth,
+) -> Result<bool> {
+    if depth == Depth::Records {
+        return Ok(true);
+    }
+    let mut hasher = blake3::Hasher::new();
+    let mut raw = Vec::new();
     for entry in &message.table {
-        let stored = reader.bytes(at, entry.stored_len as usize)?;
-        if crc32fast::hash(stored) != entry.crc32 {
+        let stored = match reader.bytes(at, entry.stored_len as usize) {
+            Err(Error::Corrupt { .. }) => return Ok(false),
+            stored => stored?,
+        };
+        if depth == Depth::Digests {
+            raw.clear();
+            if block::decode(entry, stored, &mut raw).is_err() {
+                return Ok(false);
+            }
+            hasher.update(&raw);
+        } else if crc32fast::hash(stored) != entry.crc32 {
             return Ok(false);
         }
         at += u64::from(entry.stored_len);
     }
-    Ok(true)
+    Ok(depth != Depth::Digests || *hasher.finalize().as_bytes() == message.digest)
 }
 
 /// The next place from `from` on where the header of a group of this segment stands.
@@ -267,22 +289,6 @@ pub(super) fn content_end(reader: &mut Reader, from: u64) -> Result<u64> {
         at += len as u64;
     }
     Ok(last)
-}
-
-/// The records of a cold segment, one after the other, until one cannot be read.
-pub(super) fn cold_records(reader: &mut Reader, end: u64) -> Vec<Item> {
-    let mut items = Vec::new();
-    let mut at = super::segment::HEADER_BYTES as u64;
-    while at < end {
-        let read = |reader: &mut Reader| {
-            let head = Head::decode(reader.bytes(at, HEAD_BYTES)?)?;
-            Ok::<_, Error>((read_record(reader, &head, at)?, head.len))
-        };
-        let Ok((item, len)) = read(reader) else { break };
-        items.push(item);
-        at = super::group::padded(at + u64::from(len));
-    }
-    items
 }
 
 /// Checks that a file is the segment it is taken for.

@@ -5,6 +5,7 @@ use crate::error::Result;
 use crate::indexer::IndexStats;
 use crate::log::LogBytes;
 use crate::metrics::Counts;
+use crate::scrub::ScrubStats;
 use crate::types::Lsn;
 
 #[derive(Debug, Clone, serde::Serialize, serde::Deserialize)]
@@ -22,6 +23,9 @@ pub struct Stats {
     pub segments: u64,
     /// The text index.
     pub index: IndexStats,
+    /// The reading of everything against checksums and digests that goes on beside.
+    #[serde(default)]
+    pub scrub: ScrubStats,
     /// Since this process opened the store.
     pub counts: Counts,
     /// Deliveries remembered so that a retry makes no second copy.
@@ -52,7 +56,8 @@ impl Store {
             counts: core.metrics.counts(),
             remembered_deliveries,
             read_only_accounts: core.registry.read_only().len() as u64,
-            poisoned: core.health.is_poisoned(),
+            poisoned: core.health.is_poisoned() || core.log.is_poisoned(),
+            scrub: self.scrub_stats(),
         })
     }
 }

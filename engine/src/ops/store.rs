@@ -8,6 +8,7 @@ use crate::indexer::Indexer;
 use crate::log::{Log, LogOptions, LogWriter, MessageStager};
 use crate::mailbox::{Mailbox, Pager};
 use crate::metrics::Metrics;
+use crate::scrub::{Scrub, ScrubOptions, ScrubStats};
 use crate::search::Helpers;
 use crate::summary::Summaries;
 use crate::sys::clock::{Clock, SystemClock};
@@ -47,6 +48,8 @@ pub struct StoreOptions {
     pub search: SearchOptions,
     /// How the text of messages is indexed.
     pub text: TextOptions,
+    /// How everything is read again now and then.
+    pub scrub: ScrubOptions,
 }
 
 /// How searches are run.
@@ -73,6 +76,7 @@ impl Default for StoreOptions {
             password_cost: PasswordCost::default(),
             search: SearchOptions::default(),
             text: TextOptions::default(),
+            scrub: ScrubOptions::default(),
         }
     }
 }
@@ -88,6 +92,7 @@ impl StoreOptions {
         options.catalog_cache_bytes = 4 << 20;
         options.password_cost = PasswordCost { memory_kib: 8, passes: 1 };
         options.text = TextOptions::for_tests();
+        options.scrub.every_ms = 0;
         options
     }
 }
@@ -104,6 +109,7 @@ pub(super) struct Inner {
     pub recovery: Recovery,
     pub keeper: Arc<Keeper>,
     pub indexer: Indexer,
+    pub scrub: Scrub,
     /// Key of the hash that makes ThreadIds: they mean nothing outside of this store.
     pub thread_key: [u8; 32],
     pub search_helpers: Helpers,
@@ -224,9 +230,11 @@ impl Store {
         let head = Head::new(core.clone(), numbers, recovered.next_lsn);
         let threads = Threads::start(&core, head, log_writer, &keeper)?;
         let indexer = Indexer::start(&core, &options.text)?;
+        let scrub = Scrub::start(&core, options.scrub)?;
         let inner = Inner {
             core,
             indexer,
+            scrub,
             options,
             recovery: recovered.recovery,
             keeper,
@@ -247,6 +255,7 @@ impl Store {
         let Some(threads) = self.inner.threads.lock().take() else { return Ok(()) };
         let core = &self.inner.core;
         self.inner.indexer.stop();
+        self.inner.scrub.stop();
         core.inbox.close();
         threads.sequencer.join().map_err(|_| panicked("sequencer"))?;
         let log_writer = threads.writer.join().map_err(|_| panicked("log writer"))?;
@@ -321,6 +330,15 @@ impl Store {
     /// The same as asked, saying how far it is.
     pub fn compact_told(&self, options: CompactOptions, work: &mut Work<'_>) -> Result<CompactReport> {
         self.inner.keeper.compact(options, work)
+    }
+
+    /// Reads everything once, at the scrub's pace, on the calling thread.
+    pub fn scrub(&self) -> Result<ScrubStats> {
+        self.inner.scrub.pass()
+    }
+
+    pub(crate) fn scrub_stats(&self) -> ScrubStats {
+        self.inner.scrub.stats()
     }
 
     pub(crate) fn indexer(&self) -> &Indexer {

@@ -8,6 +8,7 @@
 //! - Paths are given whole; the trait knows nothing of the store's layout.
 
 use std::io;
+use std::ops::Range;
 use std::path::Path;
 
 /// An open file. Positions are explicit, so one handle serves many threads.
@@ -22,6 +23,8 @@ pub trait File: Send + Sync {
     fn allocate(&self, len_bytes: u64) -> io::Result<()>;
     /// Makes the file's bytes and length durable (`fdatasync`).
     fn sync_data(&self) -> io::Result<()>;
+    /// Says that these bytes will not be wanted again soon: a long reading does not push out what is. A hint.
+    fn forget_cached(&self, _bytes: Range<u64>) {}
 }
 
 /// Where the store's files live.

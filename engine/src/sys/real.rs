@@ -6,10 +6,12 @@
 //! - A lock is advisory (`flock`), exclusive, and released by the kernel when the process ends.
 
 use super::disk::{Disk, File};
-use rustix::fs::{FallocateFlags, FlockOperation, fallocate, flock};
+use rustix::fs::{Advice, FallocateFlags, FlockOperation, fadvise, fallocate, flock};
 use rustix::io::Errno;
 use std::fs::{self, OpenOptions};
 use std::io;
+use std::num::NonZeroU64;
+use std::ops::Range;
 use std::os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt};
 use std::path::Path;
 
@@ -56,6 +58,12 @@ impl File for RealFile {
 
     fn sync_data(&self) -> io::Result<()> {
         self.0.sync_data()
+    }
+
+    fn forget_cached(&self, bytes: Range<u64>) {
+        let Some(len) = NonZeroU64::new(bytes.end.saturating_sub(bytes.start)) else { return };
+        // Where it is not possible the bytes stay cached, that is all.
+        let _ = fadvise(&self.0, bytes.start, Some(len), Advice::DontNeed);
     }
 }
 

@@ -17,6 +17,7 @@ use engine::sys::clock::SimClock;
 use engine::sys::disk::Disk;
 use engine::sys::sim::{FaultCounts, Rng, SimDisk, Weather};
 use engine::{Error, Store, StoreOptions};
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -63,6 +64,8 @@ pub struct Run {
     /// What may be there: one world, or two while an outcome is unknown.
     worlds: Vec<World>,
     history: History,
+    /// Every text that was ever given and acknowledged, or may have been: by its place in memory, which it keeps.
+    texts: BTreeMap<usize, Arc<str>>,
     told: Told,
 }
 
@@ -112,6 +115,7 @@ pub fn run(seed: u64, disguise: Disguise) -> (Told, Result<(), Wrong>) {
         rows: rows.map(|rows| rows.on(&disk)),
         worlds: vec![World::default()],
         history: History::default(),
+        texts: BTreeMap::new(),
         told: Told::default(),
         disk,
         rng,
@@ -239,6 +243,7 @@ impl Run {
         let mut after = self.worlds[0].clone();
         let expected = step.in_world(&mut after);
         let is_empty = matches!(step, Step::Copy { uids, .. } if uids.is_empty());
+        self.remember(&after);
         match step.on_store(store) {
             Ok(_) if is_unknown && is_change && !is_empty => {
                 Err(format!("{step:?} was acknowledged after an outcome was unknown"))
@@ -273,6 +278,13 @@ impl Run {
                 self.told.refused += 1;
                 Ok(())
             }
+        }
+    }
+
+    fn remember(&mut self, world: &World) {
+        let mailboxes = world.accounts.values().flat_map(|account| account.mailboxes.values());
+        for message in mailboxes.flat_map(|mailbox| &mailbox.messages) {
+            self.texts.entry(message.text.as_ptr().addr()).or_insert_with(|| message.text.clone());
         }
     }
 
@@ -315,15 +327,21 @@ impl Run {
             return Err(format!("it reports damage where there is none: {recovery:?}"));
         }
         self.history.observe(&said)?;
-        let found = self.worlds.iter().position(|world| world.differs_from(&said).is_none());
-        let mut world = self.worlds.swap_remove(found.unwrap_or_default());
-        world.adopt(said);
-        for (name, account) in &world.accounts {
-            let wrong = |password: &String| store.authenticate(name, password).is_err();
-            if account.password.as_ref().is_some_and(wrong) && !self.disk.is_off() {
-                return Err(format!("the password of {name} is not the one set"));
+        // A password shows only when it is tried.
+        let opens = |world: &World| {
+            let mut set = world.accounts.iter().filter_map(|(name, a)| Some((name, a.password.as_ref()?)));
+            set.all(|(name, password)| store.authenticate(name, password).is_ok())
+        };
+        let fits = |world: &World| world.differs_from(&said).is_none() && opens(world);
+        let Some(found) = self.worlds.iter().position(fits) else {
+            if self.disk.is_off() {
+                return Ok(());
             }
-        }
+            return Err("a password is not the one set".to_owned());
+        };
+        let mut world = self.worlds.swap_remove(found);
+        world.adopt(said);
+        self.remember(&world);
         self.worlds = vec![world];
         Ok(())
     }
@@ -349,15 +367,15 @@ impl Run {
             Err(Error::Corrupt { .. }) => return Ok(()),
             Err(error) => return Err(format!("after the lies: {error}")),
         };
-        let known = |text: &str| {
-            let messages = past.iter().flat_map(|world| world.accounts.values());
-            let messages = messages.flat_map(|a| a.mailboxes.values()).flat_map(|m| &m.messages);
-            messages.into_iter().any(|message| &*message.text == text)
-        };
+        // A store whose end is lost may be that of an earlier life.
+        let known: BTreeSet<&str> = self.texts.values().map(|text| &**text).collect();
+        let known = |text: &str| known.contains(text);
         super::lies::no_wrong_byte(&store, &known)?;
         let recovery = store.recovery();
-        let is_said =
-            !recovery.damage.is_empty() || recovery.lost_up_to.is_some() || recovery.cut_tail_bytes > 0;
+        let is_said = !recovery.damage.is_empty()
+            || recovery.lost_up_to.is_some()
+            || recovery.manifest_rebuilt.is_some()
+            || recovery.cut_tail_bytes > 0;
         if let (false, Ok(said)) = (is_said, read_out(&store)) {
             let is_past = past.iter().any(|world| world.differs_from(&said).is_none());
             if !is_past {
