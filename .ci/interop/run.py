@@ -27,6 +27,7 @@ CHECKS = [
     ("search",),
     ("stress", "--seconds", "10"),
     ("crash", "--rounds", "3"),
+    ("mend",),
     ("powercut", "--rounds", "3", "--deliverers", "32", "--sessions", "10"),
     ("kills", "--rounds", "1"),
     ("diskfull", "--rounds", "1", "--kinds", "ext4"),

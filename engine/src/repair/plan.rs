@@ -117,9 +117,8 @@ impl Plan {
         }
         for account in lost.hit().intersection(&known) {
             let holes: Vec<_> = lost.holes.iter().filter(|hole| hole.accounts.contains(account)).collect();
-            let say = |hole: &&crate::txn::lost::Hole| format!("{} to {}", hole.first, hole.last);
-            let ranges: Vec<String> = holes.iter().map(say).collect();
-            let why = format!("transactions {} are lost", ranges.join(", "));
+            let ranges = ranges(holes.iter().map(|hole| (hole.first, hole.last))).unwrap_or_default();
+            let why = format!("transactions {ranges} are lost");
             let count = strays.get(account).map_or(0, Vec::len);
             let does = format!(
                 "counters jump, its mailboxes get a new UIDVALIDITY, {count} messages come into `Recovered`, it takes writes again"
@@ -154,10 +153,12 @@ impl Plan {
             let why = "transactions are lost that hit nobody who is still there";
             self.push(Mend::Snapshots, "snapshots".to_owned(), why, "writes two whole snapshots", None);
         } else if !evidence.covered.is_empty() {
-            let ranges: Vec<String> =
-                evidence.covered.iter().map(|(first, last)| format!("{first} to {last}")).collect();
-            let why =
-                format!("transactions {} are lost from the log; a view has what they did", ranges.join(", "));
+            let why = match ranges(evidence.covered.iter().copied()) {
+                Some(ranges) => {
+                    format!("transactions {ranges} are lost from the log; a view has what they did")
+                }
+                None => "the log lists damage that is mended by then".to_owned(),
+            };
             let object = format!("snapshots as of {} and {}", previous.as_of, current.as_of);
             self.push(Mend::Snapshots, object, &why, "writes two whole snapshots", None);
         }
@@ -203,9 +204,38 @@ impl Plan {
     }
 }
 
+/// Ranges of transactions in words, ascending, those that meet as one. `None`: they are of messages alone.
+fn ranges(of: impl Iterator<Item = (Lsn, Lsn)>) -> Option<String> {
+    let mut sorted: Vec<(Lsn, Lsn)> = of.filter(|(first, _)| *first > Lsn(0)).collect();
+    sorted.sort();
+    let mut joined: Vec<(Lsn, Lsn)> = Vec::new();
+    for (first, last) in sorted {
+        match joined.last_mut() {
+            Some((_, end)) if first <= end.next() => *end = (*end).max(last),
+            _ => joined.push((first, last)),
+        }
+    }
+    let say = |(first, last): &(Lsn, Lsn)| {
+        if first == last { first.to_string() } else { format!("{first} to {last}") }
+    };
+    (!joined.is_empty()).then(|| joined.iter().map(say).collect::<Vec<_>>().join(", "))
+}
+
 fn name(store: &Store, id: AccountId) -> String {
     match store.account(id) {
         Ok(account) => format!("account {id} ({})", account.name),
         Err(_) => format!("account {id}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ranges_that_meet_are_one() {
+        let of = |pairs: &[(u64, u64)]| ranges(pairs.iter().map(|(first, last)| (Lsn(*first), Lsn(*last))));
+        assert_eq!(of(&[(9, 9), (0, 0), (3, 5), (6, 7), (0, 0)]).unwrap(), "3 to 7, 9");
+        assert_eq!(of(&[(0, 0)]), None);
     }
 }
