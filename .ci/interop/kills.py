@@ -1,15 +1,21 @@
 #!/usr/bin/env python3
-"""kill -9 of the tools in the middle of their work: import, compact, reindex, check.
+"""kill -9 of the tools in the middle of their work: import, compact, reindex, check, backup, restore, repair.
 
 Each is killed at random moments, once while it owns the store and once beside a server (then either of the two is
 killed). After each kill `check --deep` finds nothing, everything that was there before is there with its UIDs and
 flags, and of an import there are the first messages of its source, whole and once each. At the end the tool is left
 alone and comes to its end.
+
+A backup that was killed leaves the older ones whole, and the next one goes on; a killed restore is not served and goes
+on when it is run again. Before a repair bits are flipped in the log; run again after the kill it comes to its end, and
+what was not hit is there as before.
 """
 
 import asyncio
 import hashlib
+import json
 import random
+import shutil
 import subprocess
 import time
 
@@ -18,6 +24,7 @@ from lib.imap import fetch_all
 from lib.mail import crlf, ham
 
 IMPORTED = 1500
+FLIPS = 20
 
 
 def mbox(messages):
@@ -35,6 +42,7 @@ class Victim:
     def __init__(self, context, rng):
         self.context, self.server, self.random = context, context.server, rng
         self.mail = context.folder / "mail.mbox"
+        self.backups, self.restored = context.folder / "backups", context.folder / "restored"
         self.number = 0
         # How long each verb takes when nobody kills it.
         self.takes_s = {}
@@ -49,8 +57,12 @@ class Victim:
             "compact": ("--ignore-retention",),
             "reindex": ("--all",),
             "check": ("--deep",),
+            "backup": (self.backups,),
+            "restore": (self.backups,),
+            "repair": (),
         }[verb]
-        return [str(self.server.binary), verb, *map(str, arguments), "--store", str(self.server.store)]
+        store = self.restored if verb == "restore" else self.server.store
+        return [str(self.server.binary), verb, *map(str, arguments), "--store", str(store)]
 
     async def holds(self):
         """{mailbox: {uid: (digest, flags)}} of all there is."""
@@ -115,12 +127,68 @@ class Victim:
               f"messages of a killed import, {len(rows)} of {IMPORTED}")
 
 
+    def flip_bits(self):
+        """So that repair has work."""
+        files = [path for kind in ("log", "cold", "bodies") for path in (self.server.store / kind).glob("*.seg")]
+        for _ in range(FLIPS):
+            path = self.random.choices(files, [path.stat().st_size for path in files])[0]
+            with path.open("r+b") as file:
+                offset = self.random.randrange(path.stat().st_size)
+                file.seek(offset)
+                byte = file.read(1)[0]
+                file.seek(offset)
+                file.write(bytes([byte ^ 1 << self.random.randrange(8)]))
+
+    def finish(self, verb):
+        """What the killed one left is taken up by the next."""
+        run = self.context.run
+        if verb == "backup":
+            run(*self.command(verb))
+            run(*self.command(verb), "--verify")
+        elif verb == "restore":
+            # One that came to its end is a store like any other, and not restored over.
+            if not (self.restored / "FORMAT").exists() or (self.restored / "RESTORING").exists():
+                run(*self.command(verb))
+            run(str(self.server.binary), "check", "--deep", "--store", str(self.restored))
+            equal(self.messages_of(self.restored), self.messages_of(self.server.store), "messages restored")
+        elif verb == "repair":
+            run(*self.command(verb))
+            told = json.loads(run(*self.command(verb), "--json"))
+            equal(told["repaired"], None, "a second repair")
+
+    def messages_of(self, store):
+        return json.loads(self.context.run(str(self.server.binary), "stats", "--json", "--store", str(store)))["messages"]
+
+
+def kept(before, after):
+    """Every row that was there is there as it was, but for those that a flipped bit hit."""
+    lost = 0
+    for mailbox, rows in before.items():
+        now = after.get(mailbox, {})
+        lost += len(rows.keys() - now.keys())
+        equal([uid for uid in rows.keys() & now.keys() if rows[uid] != now[uid]], [],
+              f"rows of {mailbox} that repair changed")
+    if lost > FLIPS:
+        raise AssertionError(f"{lost} messages lost by {FLIPS} flipped bits")
+
+
 async def one_round(victim, verb, beside):
     before = await victim.holds()
+    if verb == "restore":
+        # What is there now, as a backup, and a new place.
+        shutil.rmtree(victim.restored, ignore_errors=True)
+        victim.context.run(*victim.command("backup"))
+    elif verb == "repair":
+        victim.flip_bits()
     victim.number += 1
     ended = await asyncio.to_thread(victim.kill, verb, beside)
+    if verb in ("backup", "restore", "repair"):
+        await asyncio.to_thread(victim.finish, verb)
     victim.server.check_deep()
     after = await victim.holds()
+    if verb == "repair":
+        kept(before, after)
+        return ended, None
     new = after.pop(f"Mail-{victim.number}", None)
     after = {mailbox: rows for mailbox, rows in after.items() if mailbox in before}
     equal(after == before, True, f"everything there after a killed {verb}")
@@ -147,6 +215,7 @@ async def run(context: Context):
                   f"{'had ended' if ended else 'killed'}{told}", flush=True)
     for verb in verbs:
         victim.number += 1
+        shutil.rmtree(victim.restored, ignore_errors=True)
         context.run(*victim.command(verb))
     victim.server.check_deep()
     context.summary = f"killed in the middle: {killed}; nothing lost, check --deep clean"
@@ -154,7 +223,7 @@ async def run(context: Context):
 
 def options(parser):
     parser.add_argument("--rounds", type=int, default=20)
-    parser.add_argument("--verbs", default="import,compact,reindex,check")
+    parser.add_argument("--verbs", default="import,compact,reindex,check,backup,restore,repair")
 
 
 if __name__ == "__main__":

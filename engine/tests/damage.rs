@@ -271,3 +271,37 @@ fn numbers_of_a_lost_group_are_not_given_again() {
         store.close().unwrap();
     }
 }
+
+/// A message of which nothing is stored any more, though the mailbox has it, is damaged: nobody is told that it was
+/// expunged, and no export passes it over in silence.
+#[test]
+fn a_message_that_is_nowhere_is_damaged_not_expunged() {
+    let disk = SimDisk::new(1);
+    let (store, id, texts) = filled(&disk, &mut Rng::new(1));
+    let inbox = store.account(id).unwrap().mailbox_named("INBOX").unwrap().clone();
+    for _ in 0..2 {
+        store.set_quota(id, None).unwrap();
+        store.snapshot().unwrap();
+    }
+    store.close().unwrap();
+    drop(store);
+    for file in sealed_files(&disk).iter().filter(|file| !file.starts_with("/store/snapshots")) {
+        disk.remove_file(file).unwrap();
+    }
+    let store = open(&disk).unwrap();
+    let mailbox = inbox.header.id;
+    let rows: Vec<_> = inbox.rows(&inbox.uids().unwrap()).collect::<Result<_, _>>().unwrap();
+    assert_eq!(rows.len(), texts.len());
+    for row in &rows {
+        let error = store.email(row).err().unwrap();
+        let why = store.why_unread(id, mailbox, row, error);
+        assert!(matches!(why, Error::Damaged { .. } | Error::Io { .. }), "{why}");
+    }
+    let (local, mut out) = (engine::attach::Local::new(store.clone()), Vec::new());
+    let read = engine::attach::Admin::read(&local, id, mailbox, rows[0].uid, &mut out);
+    assert!(matches!(read, Err(Error::Damaged { .. } | Error::Io { .. })), "{read:?}");
+    // Of one that the mailbox does not have there is nothing to say.
+    let gone = engine::mailbox::Row { uid: Uid(9999), ..rows[0].clone() };
+    assert!(matches!(store.why_unread(id, mailbox, &gone, Error::NoSuchMessage), Error::NoSuchMessage));
+    store.close().unwrap();
+}

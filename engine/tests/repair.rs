@@ -14,7 +14,7 @@ use common::work::stage;
 use common::{Rng, seeds};
 use engine::check::{Kind, Severity};
 use engine::ops::AppendItem;
-use engine::sys::sim::SimDisk;
+use engine::sys::sim::{SimDisk, Strike};
 use engine::types::AccountId;
 use engine::work::Work;
 use engine::{Error, Store};
@@ -22,6 +22,16 @@ use rot::rot;
 use rows::KeptRows;
 use std::sync::atomic::{AtomicBool, Ordering};
 use stored::{Message, Stored, filled, filled_over, open, open_over};
+
+/// How an operation is struck, and whether the power goes afterwards; else the process is killed. Each one in one of these
+/// ways: another seed, another way.
+const WAYS: [(Strike, bool); 5] = [
+    (Strike::PowerOff, true),
+    (Strike::Eio, false),
+    (Strike::PowerOff, false),
+    (Strike::NoSpace, false),
+    (Strike::Eio, true),
+];
 
 /// Plans, repairs, and holds the store to what it promises afterwards.
 fn repair(store: &Store, when: &str) -> engine::repair::Repaired {
@@ -179,33 +189,39 @@ fn a_catalog_that_rots_is_made_again() {
     assert!(found > 0);
 }
 
-/// The power goes in the middle of a repair, wherever: run again it ends as it would have.
+/// Each disk operation of a repair is struck: the power goes, it is killed, an I/O error, no space. Run again it ends as it
+/// would have.
 #[test]
 fn a_repair_that_is_cut_off_is_run_again() {
-    for seed in seeds(8) {
+    for seed in seeds(4) {
         let (disk, mut rng) = (SimDisk::new(seed), Rng::new(seed));
         filled(&disk, &mut rng);
         let when = format!("seed {seed}, {}, {}", rot(&disk, &mut rng), rot(&disk, &mut rng));
         // The same damage each time: a power cut of a disk at rest changes nothing.
-        let points = {
+        let operations = {
             let disk = disk.power_cut();
             let store = open(&disk).unwrap();
-            let before = disk.sync_points();
+            let before = disk.operations();
             repair(&store, &when);
             store.close().unwrap();
-            disk.sync_points() - before
+            disk.operations() - before
         };
-        for point in (0..points).step_by(3) {
-            let when = format!("{when}, power lost at sync point {point} of {points}");
+        println!("{when}: {operations} operations");
+        for n in 0..operations {
+            let (strike, is_cut) = WAYS[(n + seed) as usize % WAYS.len()];
+            let end = if is_cut { "power lost" } else { "killed" };
+            let when = format!("{when}, operation {n} of {operations}: {strike:?}, then {end}");
             let disk = disk.power_cut();
             let store = open(&disk).unwrap();
             let before = Stored::read(&store);
-            disk.cut_at_sync_point(disk.sync_points() + point);
+            disk.strike_operation(disk.operations() + n, strike);
             if let Ok(plan) = store.repair_plan(&mut Work::quiet()) {
                 drop(store.repair(&plan, &mut Work::quiet()));
             }
-            let disk = disk.power_cut();
+            let found = if is_cut { disk.power_cut() } else { disk.kill() };
+            disk.cut_at_operation(disk.operations());
             drop(store);
+            let disk = found;
             let store = open(&disk).unwrap_or_else(|e| panic!("{when}: {e}"));
             repair(&store, &when);
             assert_kept(&before, &Stored::read(&store), &when);

@@ -171,7 +171,8 @@ impl Admin for Local {
 
     fn read(&self, account: AccountId, mailbox: MailboxId, uid: Uid, out: &mut dyn Write) -> Result<u64> {
         let row = self.row(account, mailbox, uid)?;
-        let email = self.store.email(&row)?;
+        let unread = |error| self.store.why_unread(account, mailbox, &row, error);
+        let email = self.store.email(&row).map_err(unread)?;
         email.verify()?;
         let size_bytes = email.size_bytes();
         let mut at = 0;

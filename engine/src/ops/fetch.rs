@@ -1,9 +1,10 @@
 //! A message as it is served: the trace header written for its recipient, then the stored bytes.
 
 use super::Store;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::log::StoredMessage;
 use crate::mailbox::Row;
+use crate::types::{AccountId, MailboxId};
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -18,6 +19,19 @@ impl Store {
     /// Opens a row's message.
     pub fn email(&self, row: &Row) -> Result<Email> {
         Ok(Email { prefix: row.prefix.clone(), stored: self.core().log.read(row.message)? })
+    }
+
+    /// Why a row's message could not be read: of one that the mailbox still has nothing may be missing, so it is damaged;
+    /// any other was expunged meanwhile.
+    #[must_use]
+    pub fn why_unread(&self, account: AccountId, mailbox: MailboxId, row: &Row, error: Error) -> Error {
+        let named = || self.mailbox(account, mailbox)?.by_uid(row.uid);
+        match error {
+            Error::NoSuchMessage if matches!(named(), Ok(Some(now)) if now.message == row.message) => {
+                Error::Damaged { message: row.message, what: "it is nowhere in the log".to_owned() }
+            }
+            error => error,
+        }
     }
 }
 

@@ -1,16 +1,26 @@
-//! Power cuts at every point of a backup and of a restore.
+//! Every disk operation of a backup and of a restore is struck: power lost, killed, an I/O error, no space.
 
 use crate::common::{assert_clean, seeds, seeds_and};
 use crate::world::*;
 use engine::backup::{Folder, How, Moment, Rate, take, verify};
 use engine::sys::clock::Clock;
 use engine::sys::disk::Disk;
-use engine::sys::sim::FaultKind;
+use engine::sys::sim::{FaultKind, Strike};
 use engine::work::Work;
 use std::path::Path;
 use std::sync::Arc;
 
-/// After a cut at any sync point the older backup is whole, and a backup taken then is.
+/// How an operation is struck, and whether the power goes afterwards; else the process is killed. Each one in one of these
+/// ways: another seed, another way.
+const WAYS: [(Strike, bool); 5] = [
+    (Strike::PowerOff, true),
+    (Strike::Eio, false),
+    (Strike::PowerOff, false),
+    (Strike::NoSpace, false),
+    (Strike::Eio, true),
+];
+
+/// After it was struck anywhere the older backup is whole, and a backup taken then is.
 #[test]
 fn a_backup_cut_off_anywhere_harms_nothing() {
     let mut cuts = 0;
@@ -22,16 +32,18 @@ fn a_backup_cut_off_anywhere_harms_nothing() {
         let older = world.model.clone();
         world.work(12);
         let expected = world.model.clone();
-        for point in 0.. {
+        for n in 0.. {
             let mut cut = world.fork();
-            cut.disk.cut_at_sync_point(cut.disk.sync_points() + point);
-            let finished = try_backup(&cut.disk, &cut.clock, &cut.store).is_ok();
-            if finished && !cut.disk.is_off() {
+            let at = cut.disk.operations() + n;
+            let (strike, is_cut) = WAYS[(n + seed) as usize % WAYS.len()];
+            cut.disk.strike_operation(at, strike);
+            drop(try_backup(&cut.disk, &cut.clock, &cut.store));
+            if cut.disk.operations() <= at && !cut.disk.is_off() {
                 break;
             }
             cuts += 1;
-            let when = format!("seed {seed}, cut at {point}");
-            cut.disk = cut.disk.power_cut();
+            let when = format!("seed {seed}, operation {n}: {strike:?}, power lost: {is_cut}");
+            cut.disk = if is_cut { cut.disk.power_cut() } else { cut.disk.kill() };
             assert_eq!(verified(&cut), Vec::<String>::new(), "{when}");
             let found = cut.restored("/older", Moment::Newest);
             let newest = if folder(&cut.disk).backups().len() == 2 { &expected } else { &older };
@@ -42,15 +54,15 @@ fn a_backup_cut_off_anywhere_harms_nothing() {
             assert_eq!(messages(&cut.restored("/newer", Moment::Newest)), messages(&expected), "{when}");
         }
     }
-    println!("{cuts} cuts");
-    assert!(cuts > 30);
+    println!("{cuts} operations struck");
+    assert!(cuts > 60);
 }
 
 fn verified(world: &World) -> Vec<String> {
     verify(&folder(&world.disk), &mut Work::quiet()).unwrap().findings
 }
 
-/// After a cut at any sync point the half-made store is not served, and the same restore ends it.
+/// Struck anywhere, the half-made store is not served, and the same restore ends it.
 #[test]
 fn a_restore_cut_off_anywhere_goes_on() {
     let mut cuts = 0;
@@ -65,16 +77,18 @@ fn a_restore_cut_off_anywhere_goes_on() {
         world.work(10);
         world.backup();
         world.store.close().unwrap();
-        for point in 0.. {
+        for n in 0.. {
             let mut cut = world.fork();
-            cut.disk.cut_at_sync_point(cut.disk.sync_points() + point);
-            if try_restore(&cut.disk, &cut.clock, "/to", Moment::At(at_ms), true).is_ok() {
-                assert!(!cut.disk.is_off());
+            let at = cut.disk.operations() + n;
+            let (strike, is_cut) = WAYS[(n + seed) as usize % WAYS.len()];
+            cut.disk.strike_operation(at, strike);
+            drop(try_restore(&cut.disk, &cut.clock, "/to", Moment::At(at_ms), true));
+            if cut.disk.operations() <= at && !cut.disk.is_off() {
                 break;
             }
             cuts += 1;
-            let when = format!("seed {seed}, cut at {point}");
-            cut.disk = cut.disk.power_cut();
+            let when = format!("seed {seed}, operation {n}: {strike:?}, power lost: {is_cut}");
+            cut.disk = if is_cut { cut.disk.power_cut() } else { cut.disk.kill() };
             let is_marked = cut.disk.exists_file("/to/RESTORING");
             if is_marked {
                 let served = try_open(&cut.disk, &cut.clock, "/to");
@@ -91,8 +105,8 @@ fn a_restore_cut_off_anywhere_goes_on() {
             assert_eq!(messages(&cut.read_out_of(&store)), messages(&middle), "{when}");
         }
     }
-    println!("{cuts} cuts");
-    assert!(cuts > 30);
+    println!("{cuts} operations struck");
+    assert!(cuts > 60);
 }
 
 trait ExistsFile {

@@ -99,7 +99,8 @@ impl Session {
             let (preview, source) = match read {
                 Ok(read) => read,
                 Err(error) => {
-                    missing.note(error)?;
+                    let store = &self.shared.store;
+                    missing.note(store.why_unread(login.account, selected.mailbox, &row.row, error))?;
                     if touched {
                         let (row, seq) = (&row.row, row.seq);
                         selected.tell_message(row, seq, Tell::Flags, plan.uid, condstore, out);
