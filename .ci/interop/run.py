@@ -28,6 +28,7 @@ CHECKS = [
     ("stress", "--seconds", "10"),
     ("crash", "--rounds", "3"),
     ("mend",),
+    ("rot", "--rounds", "8"),
     ("powercut", "--rounds", "3", "--deliverers", "32", "--sessions", "10"),
     ("kills", "--rounds", "1"),
     ("diskfull", "--rounds", "1", "--kinds", "ext4"),
