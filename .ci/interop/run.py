@@ -31,6 +31,7 @@ CHECKS = [
     ("rot", "--rounds", "8"),
     ("powercut", "--rounds", "3", "--deliverers", "32", "--sessions", "10"),
     ("kills", "--rounds", "1"),
+    ("backup", "--backups", "2", "--apart", "1"),
     ("diskfull", "--rounds", "1", "--kinds", "ext4"),
 ]
 
