@@ -1,4 +1,6 @@
 //! stdout: for people by default, JSON when asked.
+//!
+//! Law: whoever reads it may leave (`mailcask check | head`): the work goes on, and the exit status is its own.
 
 use serde::Serialize;
 use std::io::{self, IsTerminal, Write};
@@ -25,14 +27,13 @@ impl Output {
         value: &T,
         people: impl FnOnce(&mut dyn Write) -> io::Result<()>,
     ) -> anyhow::Result<()> {
-        let mut out = io::BufWriter::new(io::stdout().lock());
-        if self.json {
-            serde_json::to_writer(&mut out, value).map_err(io::Error::from)?;
-            out.write_all(b"\n")?;
-        } else {
-            people(&mut out)?;
-        }
-        Ok(out.flush()?)
+        write_out(|out| {
+            if !self.json {
+                return people(out);
+            }
+            serde_json::to_writer(&mut *out, value).map_err(io::Error::from)?;
+            out.write_all(b"\n")
+        })
     }
 
     /// Writes what is for people only.
@@ -40,9 +41,7 @@ impl Output {
         if self.json {
             return Ok(());
         }
-        let mut out = io::BufWriter::new(io::stdout().lock());
-        people(&mut out)?;
-        Ok(out.flush()?)
+        write_out(people)
     }
 
     /// One line that others wait for: written through at once.
@@ -50,6 +49,14 @@ impl Output {
         let mut out = io::stdout().lock();
         writeln!(out, "{text}")?;
         Ok(out.flush()?)
+    }
+}
+
+fn write_out(write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> anyhow::Result<()> {
+    let mut out = io::BufWriter::new(io::stdout().lock());
+    match write(&mut out).and_then(|()| out.flush()) {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(error.into()),
+        _ => Ok(()),
     }
 }
 

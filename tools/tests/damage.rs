@@ -6,6 +6,7 @@ mod common;
 use common::{Cask, files};
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::Stdio;
 
 /// Bytes that do not compress (so they lie in the segment as they are), without newlines in them.
 fn noise(seed: u64) -> Vec<u8> {
@@ -71,4 +72,16 @@ fn the_others_are_exported() {
     assert_eq!(report.status.code(), Some(1));
     let report = String::from_utf8(report.stdout).unwrap();
     assert!(report.contains("finding"), "{report}");
+
+    // Nobody reads what they say: the status is the same, and the mending is done.
+    assert_eq!(unread(&cask, &["check", "--deep"]), Some(1));
+    assert_eq!(unread(&cask, &["repair"]), Some(0));
+    cask.check();
+}
+
+/// The status of a command whose stdout is closed.
+fn unread(cask: &Cask, args: &[&str]) -> Option<i32> {
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
+    cask.command(args).stdin(Stdio::null()).stdout(writer).stderr(Stdio::null()).status().unwrap().code()
 }

@@ -123,6 +123,58 @@ fn everything_comes_back_under_its_numbers() {
 }
 
 #[test]
+fn inbox_comes_back_in_a_new_account() {
+    let cask = lived_in();
+    cask.ok(&["import", "--account", "ann", "odd"]);
+    cask.ok(&["import", "--account", "ann", "mail.mbox"]);
+    let server = Server::start(&cask);
+    let talk = "a LOGIN ann secret\r\nb SELECT INBOX\r\nc UID STORE 1:5,67 +FLAGS (\\Deleted)\r\nd EXPUNGE\r\n\
+                e CREATE Spam\r\nf LOGOUT\r\n";
+    assert!(Server::converse(&server.imap, talk).contains("e OK"));
+    server.stop();
+    export(&cask, "ann", "INBOX", "maildir", "out");
+    let before = sidecar(&cask, "maildir", "out");
+    let other = Cask::with_ann();
+    let from = cask.path("out");
+    let from = from.to_str().unwrap();
+    other.ok(&["import", "--account", "ann", "--keep-uids", from]);
+    export(&other, "ann", "INBOX", "maildir", "again");
+    assert_eq!(without_places(sidecar(&other, "maildir", "again")), without_places(before));
+    // It can be selected and delivered to as before; a UID that it gives now is a new one.
+    let server = Server::start(&other);
+    let talk = "a LOGIN ann secret\r\nb APPEND INBOX {5+}\r\nA: b\n\r\nc LIST \"\" *\r\nd LOGOUT\r\n";
+    let answer = Server::converse(&server.imap, talk);
+    assert!(answer.contains(" 68] ") && !answer.contains("importing"), "{answer}");
+    server.stop();
+    let line = other.refused(1, &["import", "--account", "ann", "--keep-uids", from]);
+    assert!(line.contains("exists already"), "{line}");
+    other.check();
+    cask.check();
+}
+
+#[test]
+fn an_import_that_was_broken_off_has_given_no_uid_that_a_client_knows() {
+    let cask = lived_in();
+    export(&cask, "ann", "Kept", "mbox", "out");
+    let before = sidecar(&cask, "mbox", "out");
+    let other = Cask::with_ann();
+    other.ok(&["account", "quota", "ann", "2K"]);
+    let from = cask.path("out");
+    let from = from.to_str().unwrap();
+    let line = other.refused(1, &["import", "--account", "ann", "--keep-uids", from]);
+    assert!(line.contains("(importing "), "{line}");
+    let listed = other.ok(&["mailbox", "list", "ann"]);
+    assert!(!listed.lines().any(|line| line.starts_with("Kept  ")), "{listed}");
+    other.ok(&["account", "quota", "ann", "10M"]);
+    other.ok(&["import", "--account", "ann", "--keep-uids", from]);
+    assert!(!other.ok(&["mailbox", "list", "ann"]).contains("importing"));
+    export(&other, "ann", "Kept", "mbox", "again");
+    assert_eq!(without_places(sidecar(&other, "mbox", "again")), without_places(before));
+    other.check();
+    cask.check();
+}
+
+#[test]
 fn without_keeping_uids_flags_and_dates_come_from_the_sidecar() {
     let cask = lived_in();
     export(&cask, "ann", "Kept", "mbox", "out");

@@ -12,6 +12,15 @@ use imbl::OrdMap;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+/// The UIDVALIDITYs of a mailbox name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct NameValidity {
+    /// The highest that it had.
+    pub last: UidValidity,
+    /// The highest under which it gave a UID; 0: it never gave one.
+    pub given: UidValidity,
+}
+
 /// An account's state as of one group of the log.
 #[derive(Clone)]
 pub struct Account {
@@ -31,8 +40,8 @@ pub struct Account {
     pub(crate) mailboxes: OrdMap<MailboxId, Arc<Mailbox>>,
     pub(crate) names: OrdMap<String, MailboxId>,
     pub(crate) subscriptions: Arc<BTreeSet<String>>,
-    /// Name to the UIDVALIDITY that it had last, present or deleted.
-    pub(crate) name_validities: OrdMap<String, UidValidity>,
+    /// What a name had, present or deleted.
+    pub(crate) name_validities: OrdMap<String, NameValidity>,
 }
 
 impl Account {

@@ -5,4 +5,4 @@ pub mod object;
 pub mod password;
 pub mod route;
 
-pub use account::Account;
+pub use account::{Account, NameValidity};

@@ -1,13 +1,15 @@
 //! The account as bytes, for checkpoint and snapshot. Its mailboxes are objects of their own; only
 //! their ids and names stand here. Drawn in `docs/format.md`.
 
-use super::Account;
+use super::{Account, NameValidity};
 use crate::codec::{Decoder, Encoder};
 use crate::error::Result;
 use crate::types::{AccountId, EmailId, Lsn, MailboxId, ModSeq, UidValidity};
 use std::sync::Arc;
 
-const VERSION: u8 = 1;
+const VERSION: u8 = 2;
+/// Did not say under which UIDVALIDITY a name gave UIDs: under any it had.
+const VERSION_1: u8 = 1;
 
 /// What an account's object says: the account without its mailboxes, and which it has.
 pub struct AccountObject {
@@ -34,14 +36,16 @@ pub fn encode(account: &Account) -> Vec<u8> {
     e.uint(account.name_validities.len() as u64);
     for (name, validity) in &account.name_validities {
         e.str(name);
-        e.uint(u64::from(validity.0));
+        e.uint(u64::from(validity.last.0));
+        e.uint(u64::from(validity.given.0));
     }
     e.into_bytes()
 }
 
 pub fn decode(bytes: &[u8]) -> Result<AccountObject> {
     let mut d = Decoder::new(bytes, "an account's row");
-    if d.u8()? != VERSION {
+    let version = d.u8()?;
+    if !matches!(version, VERSION | VERSION_1) {
         return Err(d.bad("its version is unknown"));
     }
     let id = AccountId(d.u32()?);
@@ -58,7 +62,9 @@ pub fn decode(bytes: &[u8]) -> Result<AccountObject> {
     account.subscriptions = Arc::new((0..count).map(|_| Ok(d.str()?.to_owned())).collect::<Result<_>>()?);
     for _ in 0..d.count(2)? {
         let name = d.str()?.to_owned();
-        account.name_validities.insert(name, UidValidity(d.u32()?));
+        let last = UidValidity(d.u32()?);
+        let given = if version == VERSION_1 { last } else { UidValidity(d.u32()?) };
+        account.name_validities.insert(name, NameValidity { last, given });
     }
     d.finish()?;
     Ok(AccountObject { account, mailboxes })
@@ -87,8 +93,9 @@ mod tests {
             account.mailboxes.insert(id, Arc::new(Mailbox::new(header, pager.clone())));
         }
         account.subscriptions = Arc::new(["Sent", "INBOX"].map(str::to_owned).into());
-        account.name_validities.insert("Old".to_owned(), UidValidity(201));
-        account.name_validities.insert("INBOX".to_owned(), UidValidity(200));
+        let had = |last, given| NameValidity { last: UidValidity(last), given: UidValidity(given) };
+        account.name_validities.insert("Old".to_owned(), had(201, 0));
+        account.name_validities.insert("INBOX".to_owned(), had(200, 200));
         assert_eq!(encode(&account), drawn);
 
         let AccountObject { account: again, mailboxes } = decode(&drawn).unwrap();
@@ -99,6 +106,15 @@ mod tests {
         assert_eq!((again.next_mailbox, again.last_lsn), (MailboxId(8), Lsn(77)));
         assert_eq!(again.subscriptions, account.subscriptions);
         assert_eq!(again.name_validities, account.name_validities);
+    }
+
+    #[test]
+    fn version_1_is_read_and_its_names_may_have_given_uids() {
+        let account =
+            decode(&golden(include_str!("../../tests/data/format/drawn/account-1.hex"))).unwrap().account;
+        let had = |last| NameValidity { last: UidValidity(last), given: UidValidity(last) };
+        assert_eq!(account.name_validities.get("Old"), Some(&had(201)));
+        assert_eq!(account.name_validities.get("INBOX"), Some(&had(200)));
     }
 
     #[test]

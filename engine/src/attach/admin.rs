@@ -48,10 +48,16 @@ pub trait Admin: Send + Sync {
         messages: &mut [NewMessage],
         kept: &[Kept],
     ) -> Result<Appended>;
-    /// Makes a mailbox that keeps the numbers of another one.
+    /// Makes a mailbox, under a name for the time being, for mail that keeps its numbers.
     fn create_kept_mailbox(&self, account: AccountId, kept: &KeptMailbox) -> Result<MailboxId>;
-    /// Has the mailbox's next message get this UID, or a greater one.
-    fn raise_uid_next(&self, account: AccountId, mailbox: MailboxId, uid_next: Uid) -> Result<()>;
+    /// Gives it its name and numbers, once its mail is there.
+    fn finish_kept_mailbox(
+        &self,
+        account: AccountId,
+        mailbox: MailboxId,
+        kept: &KeptMailbox,
+        uid_next: Uid,
+    ) -> Result<()>;
     /// The next rows of the mailbox as it is now, from that UID on; none at the end.
     fn rows(&self, account: AccountId, mailbox: MailboxId, from: Uid) -> Result<Vec<RowInfo>>;
     /// Writes a whole message, checked against its digest; returns its size. After an error, `out`

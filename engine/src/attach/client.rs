@@ -265,8 +265,14 @@ impl Admin for Remote {
         self.call(&Request::CreateKeptMailbox { account, kept: kept.clone() })
     }
 
-    fn raise_uid_next(&self, account: AccountId, mailbox: MailboxId, uid_next: Uid) -> Result<()> {
-        self.call(&Request::RaiseUidNext { account, mailbox, uid_next })
+    fn finish_kept_mailbox(
+        &self,
+        account: AccountId,
+        mailbox: MailboxId,
+        kept: &KeptMailbox,
+        uid_next: Uid,
+    ) -> Result<()> {
+        self.call(&Request::FinishKeptMailbox { account, mailbox, kept: kept.clone(), uid_next })
     }
 
     fn rows(&self, account: AccountId, mailbox: MailboxId, from: Uid) -> Result<Vec<RowInfo>> {

@@ -111,8 +111,8 @@ impl Client<'_> {
             Request::CreateKeptMailbox { account, kept } => {
                 self.result(local.create_kept_mailbox(account, &kept))
             }
-            Request::RaiseUidNext { account, mailbox, uid_next } => {
-                self.result(local.raise_uid_next(account, mailbox, uid_next))
+            Request::FinishKeptMailbox { account, mailbox, kept, uid_next } => {
+                self.result(local.finish_kept_mailbox(account, mailbox, &kept, uid_next))
             }
             Request::Rows { account, mailbox, from } => self.result(local.rows(account, mailbox, from)),
             Request::Search { account, mailbox, key } => self.result(local.search(account, mailbox, &key)),

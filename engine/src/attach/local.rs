@@ -151,8 +151,14 @@ impl Admin for Local {
         self.store.create_kept_mailbox(account, kept)
     }
 
-    fn raise_uid_next(&self, account: AccountId, mailbox: MailboxId, uid_next: Uid) -> Result<()> {
-        self.store.raise_uid_next(account, mailbox, uid_next)
+    fn finish_kept_mailbox(
+        &self,
+        account: AccountId,
+        mailbox: MailboxId,
+        kept: &KeptMailbox,
+        uid_next: Uid,
+    ) -> Result<()> {
+        self.store.finish_kept_mailbox(account, mailbox, kept, uid_next)
     }
 
     fn rows(&self, account: AccountId, mailbox: MailboxId, from: Uid) -> Result<Vec<RowInfo>> {

@@ -33,7 +33,7 @@ use crate::work::Step;
 use serde::{Deserialize, Serialize};
 
 /// Rises with every change of the frames or of what they hold.
-pub const VERSION: u32 = 4;
+pub const VERSION: u32 = 5;
 
 pub type Answer<T> = std::result::Result<T, Failure>;
 
@@ -82,7 +82,7 @@ pub enum Request {
     DeleteMailbox { account: AccountId, mailbox: MailboxId },
     Append { account: AccountId, mailbox: MailboxId, messages: usize },
     CreateKeptMailbox { account: AccountId, kept: KeptMailbox },
-    RaiseUidNext { account: AccountId, mailbox: MailboxId, uid_next: Uid },
+    FinishKeptMailbox { account: AccountId, mailbox: MailboxId, kept: KeptMailbox, uid_next: Uid },
     Rows { account: AccountId, mailbox: MailboxId, from: Uid },
     Read { account: AccountId, mailbox: MailboxId, uid: Uid },
     Search { account: AccountId, mailbox: MailboxId, key: Key },

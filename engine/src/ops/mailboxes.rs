@@ -107,7 +107,7 @@ fn rename_tree(head: &mut Head, account: AccountId, from: &str, to: &str) -> Res
         if of.mailbox_named(&name).is_some() {
             return Err(Error::AlreadyExists(format!("mailbox {name}")));
         }
-        let had = of.name_validities.get(&name).copied().unwrap_or(UidValidity(0));
+        let had = of.name_validities.get(&name).map_or(UidValidity(0), |of| of.last);
         moved.push((header.id, name, header.uid_validity, header.special_use, had));
     }
     let ops = moved.into_iter().map(|(mailbox, name, validity, special_use, had)| {

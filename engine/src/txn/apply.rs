@@ -10,7 +10,7 @@ use super::op::Op;
 use crate::accounts::Account;
 use crate::error::{Error, Result};
 use crate::mailbox::{FlagId, Header, Mailbox, Pager};
-use crate::types::{EmailId, MailboxId, ModSeq, Uid};
+use crate::types::{EmailId, MailboxId, ModSeq, Uid, UidValidity};
 use std::sync::Arc;
 
 /// Applies one operation of the group `account.last_lsn`.
@@ -73,8 +73,17 @@ fn put_mailbox(account: &mut Account, id: MailboxId, name: &str, op: &Op, pager:
         account.next_mailbox = account.next_mailbox.max(id.next());
     }
     account.names.insert(name.to_owned(), id);
-    let last = account.name_validities.entry(name.to_owned()).or_insert(*uid_validity);
-    *last = (*last).max(*uid_validity);
+    let gave = account.mailboxes.get(&id).is_some_and(|mailbox| mailbox.header.uid_next > Uid(1));
+    note_validity(account, name.to_owned(), *uid_validity, gave);
+}
+
+/// A mailbox of that name has this UIDVALIDITY, and `gave` UIDs under it.
+fn note_validity(account: &mut Account, name: String, uid_validity: UidValidity, gave: bool) {
+    let of = account.name_validities.entry(name).or_default();
+    of.last = of.last.max(uid_validity);
+    if gave {
+        of.given = of.given.max(uid_validity);
+    }
 }
 
 fn apply_in_mailbox(account: &mut Account, id: MailboxId, op: &Op) -> Result<()> {
@@ -83,6 +92,7 @@ fn apply_in_mailbox(account: &mut Account, id: MailboxId, op: &Op) -> Result<()>
     mailbox.header.changed_lsn = account.last_lsn;
     let mut modseq = ModSeq(0);
     let mut next_email = EmailId(0);
+    let mut gives_its_first = mailbox.header.uid_next == Uid(1);
     match op {
         Op::Keyword { flag, name, .. } => put_keyword(mailbox, *flag, name)?,
         Op::Append { row, .. } => {
@@ -102,10 +112,13 @@ fn apply_in_mailbox(account: &mut Account, id: MailboxId, op: &Op) -> Result<()>
         Op::JumpMailbox { uid_next, uid_validity, .. } => {
             mailbox.header.uid_next = mailbox.header.uid_next.max(*uid_next).max(Uid(1));
             mailbox.header.uid_validity = mailbox.header.uid_validity.max(*uid_validity);
-            let name = mailbox.header.name.to_string();
-            account.name_validities.insert(name, mailbox.header.uid_validity);
+            gives_its_first = true;
         }
         _ => {}
+    }
+    if gives_its_first && mailbox.header.uid_next > Uid(1) {
+        let (name, uid_validity) = (mailbox.header.name.to_string(), mailbox.header.uid_validity);
+        note_validity(account, name, uid_validity, true);
     }
     account.modseq = account.modseq.max(modseq);
     account.next_email = account.next_email.max(next_email);

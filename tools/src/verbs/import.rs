@@ -4,7 +4,7 @@
 //! - A batch is one commit, all of it or none; batches go in the order of the source.
 //! - While one batch is committed the next one is read; no more than three are held.
 //! - Beside a sidecar of the export, a message gets what that says of it, once its digest is the one it had. With
-//!   --keep-uids the mailbox is a new one, and only such messages come into it.
+//!   --keep-uids the mailbox is a new one, and only such messages come into it; it has its name once all are there.
 //! - A message that the store will not take (too large, a flag that is none) is named and left out, and
 //!   the exit status says so; any other failure ends the import and says how far it came.
 
@@ -18,7 +18,7 @@ use anyhow::{Context, bail};
 use engine::Error;
 use engine::attach::{APPEND_BYTES_MAX, APPEND_MESSAGES_MAX, Admin, NewMessage};
 use engine::ops::Kept;
-use engine::types::{AccountId, MailboxId};
+use engine::types::{AccountId, MailboxId, Uid};
 use serde::Serialize;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -91,7 +91,8 @@ pub fn run(args: Args, dir: &Path, output: &Output) -> anyhow::Result<ExitCode> 
     let admin = admin.as_ref();
     let account = store::account(admin, &args.account)?;
     let (name, mailbox) = target(admin, account, &args, sidecar.as_ref())?;
-    let uid_next = sidecar.as_ref().filter(|_| args.keep_uids).map(Sidecar::uid_next);
+    let kept =
+        sidecar.as_ref().filter(|_| args.keep_uids).map(|kept| (kept.kept_mailbox(&name), kept.uid_next()));
 
     let mut import = Import {
         admin,
@@ -103,9 +104,17 @@ pub fn run(args: Args, dir: &Path, output: &Output) -> anyhow::Result<ExitCode> 
     let outcome = import.run(source, sidecar);
     import.progress.finish();
     let summary = import.summary(name);
-    outcome.with_context(|| format!("{} messages are imported and stay; then", summary.imported))?;
-    if let Some(uid_next) = uid_next {
-        admin.raise_uid_next(account, mailbox, uid_next)?;
+    outcome.with_context(|| match &kept {
+        None => format!("{} messages are imported and stay; then", summary.imported),
+        Some((kept, _)) => format!(
+            "{} messages are in {}, which the next try begins anew; then",
+            summary.imported,
+            kept.working_name()
+        ),
+    })?;
+    if let Some((kept, uid_next)) = kept {
+        let finished = admin.finish_kept_mailbox(account, mailbox, &kept, uid_next);
+        finished.with_context(|| format!("all the mail is in {}; then", kept.working_name()))?;
     }
     output.data(&summary, |out| {
         writeln!(
@@ -165,11 +174,13 @@ fn target(
     let name = args.mailbox.as_deref().unwrap_or(kept.map_or("INBOX", Sidecar::mailbox)).to_owned();
     let found = store::find_mailbox(admin, account, &name)?;
     let created = match (found, kept) {
-        (Some(_), Some(_)) => {
-            bail!("{name} exists already: UIDs can be kept in a new mailbox only (--mailbox NAME)")
+        (Some(found), Some(_)) if found.uid_next > Uid(1) => {
+            bail!(
+                "{name} exists already and has given UIDs: they can be kept in a new mailbox only (--mailbox NAME)"
+            )
         }
         (Some(found), None) => return Ok((name, found.id)),
-        (None, Some(sidecar)) => admin.create_kept_mailbox(account, &sidecar.kept_mailbox(&name)),
+        (_, Some(sidecar)) => admin.create_kept_mailbox(account, &sidecar.kept_mailbox(&name)),
         (None, None) => admin.create_mailbox(account, &name),
     };
     match created {

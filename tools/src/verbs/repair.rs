@@ -29,7 +29,7 @@ struct Done {
 
 pub fn run(args: Args, dir: &Path, output: &Output) -> anyhow::Result<ExitCode> {
     let admin = store::open(dir).map_err(|error| {
-        error.context("the store does not open, and repair has nothing to work on; `mailcask restore` makes one from a backup")
+        error.context("the store does not open, and repair has nothing to work on; where the reason below cannot be removed, `mailcask restore` makes one from a backup")
     })?;
     let plan = progress::follow(|work| admin.repair_plan(work))?;
     let people = |out: &mut dyn Write| say_plan(&plan, args.dry_run, out);
