@@ -164,7 +164,7 @@ fn strange_clients_are_dropped_and_change_nothing() {
         // Whether it was answered or cut off does not matter; that it ends does.
         let _ = stream.read_to_end(&mut answer);
         if talk == &talks[1] {
-            assert!(String::from_utf8_lossy(&answer).contains("version 4"));
+            assert!(String::from_utf8_lossy(&answer).contains("version 5"));
         }
     }
     assert_eq!(Remote::connect(dir.path()).unwrap().stats().unwrap().messages, 0);

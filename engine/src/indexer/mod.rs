@@ -27,13 +27,13 @@ use crate::summary::Summaries;
 use crate::sys;
 use crate::text::account::{AccountText, Expect, TextOptions, TextView, TextViews};
 use crate::txn::Core;
-use crate::types::AccountId;
+use crate::types::{AccountId, Lsn};
 use build::Builder;
 use feed::Feeder;
 use parking_lot::Mutex;
 use queue::{Queue, Task};
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
@@ -48,6 +48,8 @@ const PACE_PER_MESSAGE: Duration = Duration::from_millis(1);
 pub struct Indexer {
     shared: Arc<Shared>,
     threads: Mutex<Vec<JoinHandle<()>>>,
+    /// When it was asked to stop: up to where all was done, if nothing waited or ran.
+    settled: OnceLock<Option<Lsn>>,
 }
 
 /// What the threads have in common.
@@ -62,6 +64,10 @@ pub(crate) struct Shared {
 }
 
 impl Shared {
+    fn published_lsn(&self) -> Lsn {
+        self.core.published.lock().lsn
+    }
+
     /// What the account's view has to be like now.
     fn expect(&self, id: AccountId) -> Result<Expect> {
         let next_email = self.core.registry.account(id)?.next_email;
@@ -97,7 +103,7 @@ impl Indexer {
         if core.listener.set(Box::new(move |account| queue.changed(account))).is_err() {
             return Err(Error::NotPossible("the store is being indexed already".into()));
         }
-        let indexer = Self { shared, threads: Mutex::default() };
+        let indexer = Self { shared, threads: Mutex::default(), settled: OnceLock::new() };
         if builds && options.workers > 0 {
             indexer.spawn("text-feeder", |shared| {
                 start::look(shared);
@@ -123,18 +129,24 @@ impl Indexer {
         Ok(())
     }
 
+    /// No job begins from now on.
+    pub fn ask_to_stop(&self) {
+        // Asked before: a job that is cut off by the stop leaves nothing that waits or runs. And commits go on.
+        let lsn = self.shared.published_lsn();
+        self.settled.get_or_init(|| self.shared.queue.is_settled().then_some(lsn));
+        self.shared.queue.stop();
+    }
+
     /// Ends the threads. What they were at is done again by the next opening.
     pub fn stop(&self) {
-        // Asked before: a job that is cut off by the stop leaves nothing that waits or runs.
-        let was_settled = self.shared.queue.is_settled();
-        self.shared.queue.stop();
+        self.ask_to_stop();
         for thread in self.threads.lock().drain(..) {
             if thread.join().is_err() {
                 tracing::error!("a thread of the indexer panicked; this is a bug, nothing is lost");
             }
         }
-        if was_settled {
-            start::note_settled(&self.shared);
+        if let Some(&Some(lsn)) = self.settled.get() {
+            start::note_settled(&self.shared, lsn);
         }
     }
 
@@ -226,7 +238,7 @@ fn run_feeder(shared: &Shared) {
         shared.queue.task_done();
         // It is synced: never beside the mail.
         if matches!(task, Task::Rest) {
-            start::note_settled(shared);
+            start::note_settled(shared, shared.published_lsn());
         }
     }
 }

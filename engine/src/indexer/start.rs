@@ -46,9 +46,9 @@ fn last_lsn(shared: &Shared, id: AccountId) -> Result<Lsn> {
     Ok(row.map_or(Lsn(u64::MAX), |row| row.account.last_lsn))
 }
 
-/// Notes that everything is settled, if it is.
-pub fn note_settled(shared: &Shared) {
-    let (store_id, lsn) = (shared.core.log.store_id(), shared.core.published.lock().lsn);
+/// Notes that everything up to there is settled, if it is.
+pub fn note_settled(shared: &Shared, lsn: Lsn) {
+    let store_id = shared.core.log.store_id();
     let is_settled = shared.queue.is_settled() && shared.queue.nothing_failed();
     if !shared.builds || !is_settled || shared.views.settled(store_id) >= lsn {
         return;

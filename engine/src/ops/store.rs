@@ -253,8 +253,16 @@ impl Store {
     /// replays nothing. Calls made later answer that the store is closing.
     pub fn close(&self) -> Result<()> {
         let Some(threads) = self.inner.threads.lock().take() else { return Ok(()) };
-        let core = &self.inner.core;
+        self.inner.indexer.ask_to_stop();
+        let closed = self.close_log(threads);
+        // Last, for a segment of the index that is being built is not cut short and may take a minute: who kills the
+        // process meanwhile finds log and catalog closed in order.
         self.inner.indexer.stop();
+        closed
+    }
+
+    fn close_log(&self, threads: Threads) -> Result<()> {
+        let core = &self.inner.core;
         self.inner.scrub.stop();
         core.inbox.close();
         threads.sequencer.join().map_err(|_| panicked("sequencer"))?;
