@@ -95,6 +95,34 @@ fn it_goes_in_batches_and_ends_near_what_lives() {
     }
 }
 
+/// What lives is counted wherever it lies: in what is still written to too.
+#[test]
+fn live_bytes_are_those_of_the_whole_store() {
+    let disk = SimDisk::new(1);
+    let mut options = options();
+    options.log.segment_bytes = 1 << 20;
+    let store = open(&disk, options);
+    let id = store.create_account(&NewAccount { name: "a", ..NewAccount::default() }).unwrap();
+    let inbox = store.account(id).unwrap().mailbox_named("INBOX").unwrap().header.id;
+    let mut rng = Rng::new(1);
+    for n in 0..40 {
+        let mut stager = store.stager();
+        stager.write(text(&mut rng, if n % 10 == 0 { 30_000 } else { 4_000 }).as_bytes()).unwrap();
+        let message = stager.finish().unwrap();
+        store.append(id, inbox, vec![AppendItem { message, flags: vec![], internal_date: None }]).unwrap();
+    }
+    // A large message under way keeps its body segment open.
+    let mut under_way = store.stager();
+    under_way.write(text(&mut rng, 30_000).as_bytes()).unwrap();
+    let open = store.compact_told(CompactOptions::default(), &mut Work::quiet()).unwrap();
+    drop(under_way);
+    let closed = store.compact_told(ALL, &mut Work::quiet()).unwrap();
+    let stored = closed.disk_after.log + closed.disk_after.bodies + closed.disk_after.cold;
+    assert!(closed.live_bytes > 100_000 && closed.live_bytes < stored, "{closed:?}");
+    assert_eq!(open.live_bytes, closed.live_bytes, "{open:?} {closed:?}");
+    store.close().unwrap();
+}
+
 #[test]
 fn ended_between_two_batches_it_is_begun_again() {
     for seed in seeds(3) {

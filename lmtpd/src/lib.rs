@@ -3,7 +3,7 @@
 //! Laws
 //! - 250 for a recipient only when that delivery is durable.
 //! - Floors: `net` over `session` over `proto`; `deliver` stands beside `session` and knows `proto`
-//!   only. The engine is named in `deliver/` alone.
+//!   only. The engine is named in `deliver/` alone, but for its counter of connections.
 
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 

@@ -7,6 +7,7 @@
 //! allow_plaintext = false
 //! max_message_bytes = 52428800
 //! slow_search_ms = 1000
+//! metrics = "127.0.0.1:9143"
 //! ```
 //!
 //! What the command line says goes before the file; a list there replaces the list here.
@@ -25,6 +26,7 @@ pub struct Config {
     pub allow_plaintext: Option<bool>,
     pub max_message_bytes: Option<u64>,
     pub slow_search_ms: Option<u64>,
+    pub metrics: Option<String>,
 }
 
 pub fn read(path: &Path) -> anyhow::Result<Config> {

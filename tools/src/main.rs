@@ -6,8 +6,10 @@
 //! - Exit status: 0 done, 1 it failed, 2 it was asked wrongly. A failure is one line on stderr.
 
 mod config;
+mod count;
 mod failure;
 mod formats;
+mod metrics;
 mod moment;
 mod output;
 mod password;

@@ -45,6 +45,8 @@ struct OpenBody {
     id: SegmentId,
     file: Arc<dyn File>,
     end: u64,
+    /// When the last message was written.
+    newest_time_ms: u64,
 }
 
 #[derive(Default)]
@@ -71,7 +73,7 @@ impl Bodies {
                 shared.update_manifest(|m| {
                     m.segments.insert(new.id, Segment::open(SegmentKind::Body));
                 })?;
-                OpenBody { id: new.id, file: new.file, end: HEADER_BYTES as u64 }
+                OpenBody { id: new.id, file: new.file, end: HEADER_BYTES as u64, newest_time_ms: 0 }
             }
         };
         let start = padded(open.end);
@@ -142,6 +144,7 @@ impl BodyWriter {
         }
         let Some(mut open) = self.open.take() else { return Err(Error::Closed) };
         open.end = self.at;
+        open.newest_time_ms = open.newest_time_ms.max(shared.clock.now_ms());
         let segment = open.id;
         shared.open_end.lock().insert(segment, open.end);
         let pin = shared.bodies.pin(segment);
@@ -162,12 +165,12 @@ impl BodyWriter {
 /// The segment is written to no more. The manifest learns it with its next version; until then it counts as open, which a restart
 /// puts right.
 fn retire(shared: &Shared, open: &OpenBody) {
-    let (id, bytes, now_ms) = (open.id, open.end, shared.clock.now_ms());
+    let (id, bytes, newest_time_ms) = (open.id, open.end, open.newest_time_ms);
     shared.note_in_manifest(|m| {
         if let Some(segment) = m.segments.get_mut(&id) {
             segment.state = State::Sealed;
             segment.bytes = bytes;
-            segment.newest_time_ms = now_ms;
+            segment.newest_time_ms = newest_time_ms;
         }
     });
 }

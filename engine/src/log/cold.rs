@@ -149,7 +149,7 @@ fn fill(
     }
     out.flush()?;
     let (id, at) = (out.new.id, out.at);
-    out.footer.note_time(shared.clock.now_ms());
+    out.footer.note_time(newest_of(shared, replaces));
     let at32 =
         u32::try_from(at).map_err(|_| Error::Limit("a cold segment holds at most 4 GiB".to_owned()))?;
     let footer = out.footer.encode(shared.store_id, id, at32);
@@ -177,6 +177,13 @@ fn fill(
     let entries = Arc::new(out.entries);
     shared.pending_cold.lock().insert(id, Arc::clone(&entries));
     Ok(ColdSegment { id, bytes, replaces: replaces.to_vec(), damaged, entries })
+}
+
+/// When the newest message of these segments was stored, or later: the copies are not younger for being copied.
+fn newest_of(shared: &Shared, replaces: &[SegmentId]) -> u64 {
+    let manifest = shared.manifest.load();
+    let times = replaces.iter().map(|id| manifest.segments.get(id).map(|segment| segment.newest_time_ms));
+    times.max().flatten().unwrap_or_else(|| shared.clock.now_ms())
 }
 
 /// Copies one message; false when it is damaged.

@@ -265,6 +265,16 @@ pub(super) fn segment_of(shared: &Shared, message: MessageNo) -> Option<SegmentI
     }
 }
 
+/// What the message takes where its record lies, if that can be read.
+pub(super) fn record_bytes(shared: &Shared, message: MessageNo) -> u64 {
+    let Some(at) = shared.locations.get(message) else { return 0 };
+    match record_at(shared, message, at) {
+        Ok(Record::Message(stored)) => stored.head.covered_len() as u64 + stored.head.blocks_len(),
+        Ok(Record::Body(body)) => body.len() as u64,
+        Err(_) => 0,
+    }
+}
+
 /// The segments that reading the message needs.
 pub(super) fn places_of(shared: &Shared, message: MessageNo) -> Vec<SegmentId> {
     let Some(at) = shared.locations.get(message) else { return Vec::new() };

@@ -105,6 +105,12 @@ impl Log {
         self.shared.admits(room)
     }
 
+    /// Segments held back for a full disk, and how many should be.
+    #[must_use]
+    pub fn reserve(&self) -> (u32, u32) {
+        self.shared.reserve.depth()
+    }
+
     /// A sync failed: this process writes no more.
     #[must_use]
     pub fn is_poisoned(&self) -> bool {
@@ -166,6 +172,12 @@ impl Log {
     #[must_use]
     pub fn record_segment(&self, message: MessageNo) -> Option<SegmentId> {
         self.shared.locations.get(message).map(|at| at.segment)
+    }
+
+    /// What the message takes where its record lies: of a large one, that record alone. 0 when it cannot be read.
+    #[must_use]
+    pub fn record_bytes(&self, message: MessageNo) -> u64 {
+        message::record_bytes(&self.shared, message)
     }
 
     /// The segments that count, oldest first.

@@ -148,6 +148,10 @@ pub(super) fn adopt(
     take_logs(logs, manifest);
     manifest.next_segment = manifest.next_segment.max(found.highest + 1);
     manifest.time_ms = manifest.segments.values().map(|s| s.newest_time_ms).fold(manifest.time_ms, u64::max);
+    // When a body segment was last written to, nothing says: not after the last group.
+    for body in manifest.segments.values_mut().filter(|s| s.kind == SegmentKind::Body) {
+        body.newest_time_ms = if body.newest_time_ms == 0 { manifest.time_ms } else { body.newest_time_ms };
+    }
     Ok(taken)
 }
 

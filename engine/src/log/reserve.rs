@@ -63,6 +63,11 @@ impl Reserve {
         self.state.lock().files.len() as u32 == self.wanted
     }
 
+    /// How many segments are held back, and how many should be.
+    pub(super) fn depth(&self) -> (u32, u32) {
+        (self.state.lock().files.len() as u32, self.wanted)
+    }
+
     /// Allocates what is missing, if the disk has it. A failure is not an error: the reserve stays small.
     pub(super) fn refill(&self, disk: &dyn Disk, now_ms: u64) {
         let mut held = self.state.lock();

@@ -1,10 +1,10 @@
 //! The store in numbers.
 
 use super::Store;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::indexer::IndexStats;
-use crate::log::LogBytes;
-use crate::metrics::Counts;
+use crate::log::{LogBytes, Room};
+use crate::metrics::{Counts, Durations};
 use crate::scrub::ScrubStats;
 use crate::types::Lsn;
 
@@ -33,6 +33,17 @@ pub struct Stats {
     pub read_only_accounts: u64,
     /// A sync failed: reads only, until the process is started again.
     pub poisoned: bool,
+    /// The disk is full: no new mail, for now.
+    #[serde(default)]
+    pub full: bool,
+    /// Segments held back for a full disk, and how many should be.
+    #[serde(default)]
+    pub reserve_segments: u32,
+    #[serde(default)]
+    pub reserve_segments_wanted: u32,
+    /// Entries in the list of damage that is known and not repaired yet.
+    #[serde(default)]
+    pub damage: u64,
 }
 
 impl Store {
@@ -42,6 +53,7 @@ impl Store {
         let index = self.index_stats(None)?;
         // Not inside of the expression: a guard there is held until its end, and disks are asked in it.
         let lsn = core.published.lock().lsn;
+        let (reserve_segments, reserve_segments_wanted) = core.log.reserve();
         let remembered_deliveries = core.deliveries.lock().len() as u64;
         Ok(Stats {
             accounts: accounts.len() as u64,
@@ -56,8 +68,39 @@ impl Store {
             counts: core.metrics.counts(),
             remembered_deliveries,
             read_only_accounts: core.registry.read_only().len() as u64,
-            poisoned: core.health.is_poisoned() || core.log.is_poisoned(),
+            poisoned: self.is_poisoned(),
+            full: matches!(self.takes_mail(), Err(Error::StoreFull)),
+            reserve_segments,
+            reserve_segments_wanted,
+            damage: core.log.damage().len() as u64,
             scrub: self.scrub_stats(),
         })
+    }
+
+    /// Whether new mail is taken now: `Poisoned`, `StoreFull` or `Closed` when not. Of a disk that was full it is asked
+    /// once a second whether it has room again.
+    pub fn takes_mail(&self) -> Result<()> {
+        let core = self.core();
+        if self.is_poisoned() {
+            return Err(Error::Poisoned);
+        }
+        if core.inbox.is_closed() {
+            return Err(Error::Closed);
+        }
+        if core.health.appends_pause(core.clock.now_ms()) || !core.log.admits(Room::Append) {
+            return Err(Error::StoreFull);
+        }
+        Ok(())
+    }
+
+    /// How long groups took to be written and synced, since the store was opened.
+    #[must_use]
+    pub fn commits(&self) -> Durations {
+        self.core().metrics.commits()
+    }
+
+    fn is_poisoned(&self) -> bool {
+        let core = self.core();
+        core.health.is_poisoned() || core.log.is_poisoned()
     }
 }

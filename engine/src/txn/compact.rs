@@ -1,8 +1,10 @@
 //! Compaction: what lives in segments that are mostly dead moves to cold segments, and the old ones go.
 //!
 //! Laws
-//! - A log segment may go only when its transactions are dead: covered by both snapshot sets, every
-//!   byte of which was just proved, and older than the retention (unless that is given up in so many words).
+//! - A segment of any kind may go only when what it holds is older than the retention, unless that is given up in so
+//!   many words: so a message that came and went between two backups, not further apart than that, is in the second.
+//! - A log segment may go only when its transactions are dead besides: covered by both snapshot sets, every byte of
+//!   which was just proved.
 //! - What lives is counted from rows, never from reference counts.
 //! - It goes in batches: the segments of one are dropped before the next is begun, so that it needs room for
 //!   one batch and can be ended, or killed, between any two. On a full disk batches become smaller, down to
@@ -45,7 +47,7 @@ pub struct CompactReport {
     /// Segments kept for the sake of the retention alone.
     pub kept_for_history: u64,
     pub history_bytes: u64,
-    /// Stored bytes of the messages that live, as far as segments are no longer written to.
+    /// Stored bytes of all messages that live, wherever they lie.
     pub live_bytes: u64,
     /// The store's files before and after. What waits for its grace time is not counted.
     pub disk_before: LogBytes,
@@ -140,13 +142,18 @@ impl Compaction {
         let segments: Vec<SegmentInfo> = core.log.segments().into_iter().filter(|info| info.sealed).collect();
         let (read, accounts) = read_all(core, &segments, damaged, work)?;
         this.live = live_messages(core, &accounts, work)?;
+        let mut elsewhere = this.live.clone();
         for (info, messages) in read {
             let live_bytes =
                 messages.iter().filter(|(no, _)| this.live.contains(no.0)).map(|(_, bytes)| bytes).sum();
             this.report.live_bytes += live_bytes;
+            if info.kind != SegmentKind::Body {
+                elsewhere -= messages.iter().map(|(no, _)| no.0).collect::<RoaringTreemap>();
+            }
             let may_go = may_go(core, &info, previous.as_of, options);
             this.take(core, Looked { info, live_bytes, may_go });
         }
+        this.report.live_bytes += being_written(core, &this.live, &elsewhere);
         // What holds nothing any more needs no room to go.
         this.waiting.make_contiguous().sort_by_key(|looked| (looked.live_bytes > 0, looked.info.id));
         this.total_bytes = this.waiting.iter().map(|looked| looked.info.bytes).sum();
@@ -334,12 +341,13 @@ fn relocate(
     relocated
 }
 
-/// Whether the segment may go, as far as transactions in it are concerned.
+/// Whether the segment may go, as far as history and the transactions in it are concerned.
 fn may_go(core: &Core, info: &SegmentInfo, covered: Lsn, options: CompactOptions) -> bool {
-    info.kind != SegmentKind::Log || (info.last_lsn <= covered && is_history_over(core, info, options))
+    is_history_over(core, info, options) && (info.kind != SegmentKind::Log || info.last_lsn <= covered)
 }
 
-/// Whether a log segment is older than what a restore to a point in time has to reach.
+/// Whether all in a segment is older than what a restore to a point in time has to reach: what is alive at such a
+/// time and was stored before the retention began is in the backup before that time.
 fn is_history_over(core: &Core, info: &SegmentInfo, options: CompactOptions) -> bool {
     options.ignore_retention
         || info.newest_time_ms.saturating_add(core.keep.retention_ms) <= core.clock.now_ms()
@@ -355,17 +363,27 @@ pub fn wanted_cover(core: &Core, options: CompactOptions) -> Option<Lsn> {
     segments.filter(is_over).map(|info| info.last_lsn).max()
 }
 
+/// What lives in segments that are still written to, or cannot be listed. `records` are the messages whose records lie
+/// there.
+fn being_written(core: &Core, live: &RoaringTreemap, records: &RoaringTreemap) -> u64 {
+    let is_open_body = |info: &SegmentInfo| info.kind == SegmentKind::Body && !info.sealed;
+    let open_bodies = core.log.segments().into_iter().filter(is_open_body);
+    let bodies = open_bodies.flat_map(|info| core.log.segment_messages(info.id).unwrap_or_default());
+    let bodies: u64 = bodies.filter(|one| live.contains(one.message.0)).map(|one| one.stored_bytes).sum();
+    bodies + records.iter().map(|no| core.log.record_bytes(MessageNo(no))).sum::<u64>()
+}
+
 /// A segment with its messages and the bytes of each.
 type Read = (SegmentInfo, Vec<(MessageNo, u64)>);
 
-/// The messages of the segments, and the accounts that have any.
+/// The messages of the segments, and the accounts there are or that have any.
 fn read_all(
     core: &Core,
     segments: &[SegmentInfo],
     damaged: &mut Damaged,
     work: &mut Work<'_>,
 ) -> Result<(Vec<Read>, BTreeSet<AccountId>)> {
-    let (mut read, mut accounts) = (Vec::new(), BTreeSet::new());
+    let (mut read, mut accounts) = (Vec::new(), BTreeSet::from_iter(core.registry.ids()));
     for (done, info) in segments.iter().enumerate() {
         work.step("looking over the segments", done as u64, segments.len() as u64, Unit::Objects)?;
         if damaged.segments.contains(&info.id) {

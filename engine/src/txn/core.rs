@@ -31,7 +31,7 @@ pub struct KeepOptions {
     pub checkpoint_ms: u64,
     /// A snapshot run is written after this many bytes of log.
     pub snapshot_bytes: u64,
-    /// Transactions are kept at least this long, for restore to a point in time.
+    /// Transactions and messages are kept at least this long, for restore to a point in time.
     pub retention_ms: u64,
     /// A segment whose messages were moved away stays this long, for sessions that still show them.
     pub grace_ms: u64,

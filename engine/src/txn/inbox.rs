@@ -65,6 +65,11 @@ impl Inbox {
         self.wake.notify_one();
     }
 
+    #[must_use]
+    pub fn is_closed(&self) -> bool {
+        self.state.lock().closing
+    }
+
     /// A thread of the commit path died: nobody waits for it. What waits is dropped unanswered, and
     /// its callers take that for an unknown outcome.
     pub fn abandon(&self) {

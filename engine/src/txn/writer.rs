@@ -12,6 +12,7 @@ use crate::error::Error;
 use crate::log::LogWriter;
 use std::sync::Arc;
 use std::sync::mpsc::Receiver;
+use std::time::Instant;
 
 /// Runs until the sequencer is gone; gives the log back for a clean stop.
 pub fn run(core: &Arc<Core>, mut log: LogWriter, groups: &Receiver<SealedGroup>) -> LogWriter {
@@ -39,8 +40,9 @@ fn write(core: &Core, log: &mut LogWriter, group: SealedGroup) -> (Result<(), Fa
         let bytes = builder.len_bytes();
         // Before, not as an argument: whoever asks what is published does not wait for the sync.
         let durable_lsn = core.published.lock().lsn;
+        let begun = Instant::now();
         let result = log.append(lsn, durable_lsn, builder, room).map_err(|error| failure_of(core, &error));
-        core.metrics.group_written(bytes, result.is_ok());
+        core.metrics.group_written(bytes, result.is_ok(), begun.elapsed());
         result
     };
     if result.is_ok() && !is_reply_only {

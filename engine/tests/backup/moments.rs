@@ -4,12 +4,13 @@ use crate::common::model::{Account, read_out};
 use crate::common::work::stage;
 use crate::common::{assert_clean, seeds, seeds_and};
 use crate::world::*;
-use engine::Error;
-use engine::backup::{Folder, How, Moment, Rate, take, verify};
+use engine::backup::{Folder, How, Moment, Rate, Restored, take, verify};
 use engine::ops::{AppendItem, FlagChange, FlagOp, Recipient};
 use engine::sys::clock::Clock;
 use engine::sys::disk::Disk;
+use engine::types::{AccountId, MailboxId, Uid, UidSet};
 use engine::work::Work;
+use engine::{CompactOptions, CompactReport, Error, Store};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -177,38 +178,139 @@ fn a_restored_store_goes_on_in_the_same_folder() {
     }
 }
 
-/// Large messages are compacted away without regard to the log's retention: of a moment between two backups one may be in
-/// neither. It is given up by name, and the rest is whole.
+/// The INBOX of the first account: large messages come and go.
+struct Inbox {
+    world: World,
+    id: AccountId,
+    mailbox: MailboxId,
+}
+
+impl Inbox {
+    /// The store keeps its history for an hour, or does not.
+    fn new(seed: u64, has_history: bool) -> Self {
+        let mut world = World::new(seed);
+        world.work(5);
+        if has_history {
+            world.store.close().unwrap();
+            world.disk = world.disk.kill();
+            world.store = open_with_history(&world.disk, &world.clock, STORE);
+        }
+        let id = world.ids[0];
+        let mailbox = world.store.account(id).unwrap().mailbox_named("INBOX").unwrap().header.id;
+        Self { world, id, mailbox }
+    }
+
+    fn append(&mut self, lines: usize) -> (u32, String) {
+        let body: String = (0..lines).map(|_| format!("{:x}\r\n", self.world.rng.next())).collect();
+        let text = format!("Subject: x\r\n\r\n{body}");
+        let message = stage(&self.world.store, &text).unwrap();
+        let item = AppendItem { message, flags: Vec::new(), internal_date: None };
+        let appended = self.world.store.append(self.id, self.mailbox, vec![item]).unwrap();
+        (appended.uids.first().unwrap(), text)
+    }
+
+    fn expunge(&self, uid: u32) {
+        let change = FlagChange { op: FlagOp::Add, flags: vec!["\\Deleted".into()], unchanged_since: None };
+        let uids = UidSet::from_range(uid, uid);
+        self.world.store.change_flags(self.id, self.mailbox, &uids, change).unwrap();
+        self.world.store.expunge(self.id, self.mailbox, None).unwrap();
+    }
+
+    /// A second passes on both sides of the moment that this answers.
+    fn moment(&self) -> u64 {
+        self.world.clock.advance(1_000);
+        let at_ms = self.world.clock.now_ms();
+        self.world.clock.advance(1_000);
+        at_ms
+    }
+
+    fn compact(&self, ignore_retention: bool) -> CompactReport {
+        let options = CompactOptions { ignore_retention };
+        self.world.store.compact_told(options, &mut Work::quiet()).unwrap()
+    }
+
+    fn restored_at(&self, at_ms: u64, to: &str) -> (Restored, Store) {
+        let (disk, clock) = (&self.world.disk, &self.world.clock);
+        let restored = try_restore(disk, clock, to, Moment::At(at_ms), true).unwrap();
+        let store = open(disk, clock, to);
+        assert_clean(&store);
+        (restored, store)
+    }
+
+    fn assert_restored(&self, at_ms: u64, to: &str, uid: u32, text: &str) {
+        let (restored, store) = self.restored_at(at_ms, to);
+        assert!(restored.unavailable.is_empty(), "{:?}", restored.unavailable);
+        let row = store.mailbox(self.id, self.mailbox).unwrap().by_uid(Uid(uid)).unwrap().unwrap();
+        assert!(store.email(&row).unwrap().read_all().unwrap() == text.as_bytes());
+    }
+}
+
+/// A store without history drops large messages at once: of a moment between two backups one may be in neither. It is
+/// given up by name, and the rest is whole.
 #[test]
 fn a_message_that_no_backup_has_is_given_up_by_name() {
-    let mut world = World::new(11);
-    world.work(5);
-    world.backup();
-    let id = world.ids[0];
-    let inbox = world.store.account(id).unwrap().mailbox_named("INBOX").unwrap().header.id;
-    let mut append = |lines: usize| {
-        let body: String = (0..lines).map(|_| format!("{:x}\r\n", world.rng.next())).collect();
-        let message = stage(&world.store, &format!("Subject: x\r\n\r\n{body}")).unwrap();
-        let item = AppendItem { message, flags: Vec::new(), internal_date: None };
-        world.store.append(id, inbox, vec![item]).unwrap().uids.first().unwrap()
-    };
-    let large = append(9000);
-    let small = append(3);
-    world.clock.advance(1_000);
-    let at_ms = world.clock.now_ms();
-    world.clock.advance(1_000);
-    let mut uids = engine::types::UidSet::new();
-    uids.insert(large);
-    let change = FlagChange { op: FlagOp::Add, flags: vec!["\\Deleted".into()], unchanged_since: None };
-    world.store.change_flags(id, inbox, &uids, change).unwrap();
-    world.store.expunge(id, inbox, None).unwrap();
-    assert!(world.store.compact().unwrap().segments_dropped > 0);
-    world.backup();
-    let restored = try_restore(&world.disk, &world.clock, "/to", Moment::At(at_ms), true).unwrap();
+    let mut inbox = Inbox::new(11, false);
+    inbox.world.backup();
+    let (large, _) = inbox.append(9000);
+    let (small, _) = inbox.append(3);
+    let at_ms = inbox.moment();
+    inbox.expunge(large);
+    assert!(inbox.compact(false).segments_dropped > 0);
+    inbox.world.backup();
+    let (restored, store) = inbox.restored_at(at_ms, "/to");
     let [lost] = restored.unavailable.as_slice() else { panic!("{:?}", restored.unavailable) };
     assert_eq!((lost.mailbox.as_str(), lost.uids.as_str()), ("INBOX", large.to_string().as_str()));
-    let store = open(&world.disk, &world.clock, "/to");
-    assert_clean(&store);
-    let mailbox = store.mailbox(id, inbox).unwrap();
-    assert!(mailbox.by_uid(engine::types::Uid(small)).unwrap().is_some());
+    let mailbox = store.mailbox(inbox.id, inbox.mailbox).unwrap();
+    assert!(mailbox.by_uid(Uid(small)).unwrap().is_some());
+}
+
+#[test]
+fn a_large_message_that_came_and_went_between_two_backups_comes_back() {
+    let mut inbox = Inbox::new(12, true);
+    inbox.world.backup();
+    let (large, text) = inbox.append(9000);
+    let at_ms = inbox.moment();
+    inbox.expunge(large);
+    let report = inbox.compact(false);
+    assert!(report.segments_dropped == 0 && report.kept_for_history > 0, "{report:?}");
+    inbox.world.backup();
+    inbox.assert_restored(at_ms, "/to", large, &text);
+    // It goes when the retention is over, and not before.
+    let bodies = report.disk_after.bodies;
+    inbox.world.clock.advance(HOUR_MS - 10_000);
+    assert_eq!(inbox.compact(false).disk_after.bodies, bodies);
+    inbox.world.clock.advance(10_000);
+    let report = inbox.compact(false);
+    assert!(report.segments_dropped > 0 && report.disk_after.bodies < bodies, "{report:?}");
+}
+
+#[test]
+fn a_large_message_that_was_moved_before_it_went_comes_back_too() {
+    let mut inbox = Inbox::new(13, true);
+    let (gone, _) = inbox.append(9000);
+    let (large, text) = inbox.append(9000);
+    inbox.expunge(gone);
+    // To a cold segment, for history is given up; what comes later is history again.
+    assert!(inbox.compact(true).messages_moved > 0);
+    inbox.world.backup();
+    let (later, later_text) = inbox.append(9000);
+    let at_ms = inbox.moment();
+    inbox.expunge(later);
+    inbox.expunge(large);
+    assert_eq!(inbox.compact(false).segments_dropped, 0);
+    inbox.world.backup();
+    inbox.assert_restored(at_ms, "/to", large, &text);
+    inbox.assert_restored(at_ms, "/too", later, &later_text);
+}
+
+/// What is kept for history alone goes when that is given up.
+#[test]
+fn large_messages_go_at_once_when_history_is_given_up() {
+    let mut inbox = Inbox::new(14, true);
+    let (large, _) = inbox.append(9000);
+    inbox.expunge(large);
+    assert_eq!(inbox.compact(false).segments_dropped, 0);
+    let report = inbox.compact(true);
+    assert!(report.segments_dropped > 0 && report.kept_for_history == 0, "{report:?}");
+    assert_clean(&inbox.world.store);
 }

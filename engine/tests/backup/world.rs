@@ -19,6 +19,7 @@ use std::sync::Arc;
 pub const STORE: &str = "/store";
 pub const DEST: &str = "/dest";
 pub const BEGIN_MS: u64 = 1_700_000_000_000;
+pub const HOUR_MS: u64 = 3_600_000;
 
 pub fn options() -> StoreOptions {
     let mut options = StoreOptions::for_tests();
@@ -31,6 +32,13 @@ pub fn options() -> StoreOptions {
 
 pub fn open(disk: &SimDisk, clock: &SimClock, dir: &str) -> Store {
     try_open(disk, clock, dir).unwrap()
+}
+
+/// A store that keeps its history for an hour.
+pub fn open_with_history(disk: &SimDisk, clock: &SimClock, dir: &str) -> Store {
+    let mut options = options();
+    options.keep.retention_ms = HOUR_MS;
+    Store::open_on(Arc::new(disk.clone()), Arc::new(clock.clone()), Path::new(dir), options).unwrap()
 }
 
 pub fn try_open(disk: &SimDisk, clock: &SimClock, dir: &str) -> Result<Store> {

@@ -7,6 +7,7 @@
 //! - An IPv6 client is its /64: addresses inside it cost nothing.
 
 use crate::session::Admission;
+use engine::metrics::{Connections, Open};
 use engine::types::AccountId;
 use std::collections::HashMap;
 use std::hash::Hash;
@@ -19,7 +20,8 @@ const LOGINS_AT_ONCE: usize = 4;
 
 /// Counts of what is open, shared by all connections of a server.
 pub struct Limits {
-    connections: Arc<Semaphore>,
+    places: Arc<Semaphore>,
+    connections: Connections,
     addresses: Arc<Counts<IpAddr>>,
     accounts: Arc<Counts<AccountId>>,
     logins: Arc<Semaphore>,
@@ -27,7 +29,8 @@ pub struct Limits {
 
 /// A connection's place among all and among those of its address.
 pub struct Place {
-    _connection: tokio::sync::OwnedSemaphorePermit,
+    _place: tokio::sync::OwnedSemaphorePermit,
+    _open: Open,
     _address: Option<Counted<IpAddr>>,
 }
 
@@ -53,7 +56,8 @@ impl Limits {
     #[must_use]
     pub fn new(connections: usize, per_address: u32, per_account: u32) -> Self {
         Self {
-            connections: Arc::new(Semaphore::new(connections.min(Semaphore::MAX_PERMITS))),
+            places: Arc::new(Semaphore::new(connections.min(Semaphore::MAX_PERMITS))),
+            connections: Connections::default(),
             addresses: Arc::new(Counts::new(per_address)),
             accounts: Arc::new(Counts::new(per_account)),
             logins: Arc::new(Semaphore::new(LOGINS_AT_ONCE)),
@@ -62,12 +66,22 @@ impl Limits {
 
     /// A place for a new connection; a Unix socket has no address to count.
     pub fn enter(&self, address: Option<IpAddr>) -> Result<Place, Refused> {
-        let connection = Arc::clone(&self.connections).try_acquire_owned().map_err(|_| Refused::Server)?;
+        self.place(address).inspect_err(|_| self.connections.refused())
+    }
+
+    /// How many there are, and were.
+    #[must_use]
+    pub fn connections(&self) -> Connections {
+        self.connections.clone()
+    }
+
+    fn place(&self, address: Option<IpAddr>) -> Result<Place, Refused> {
+        let place = Arc::clone(&self.places).try_acquire_owned().map_err(|_| Refused::Server)?;
         let address = match address {
             Some(address) => Some(self.addresses.enter(client(address)).ok_or(Refused::Address)?),
             None => None,
         };
-        Ok(Place { _connection: connection, _address: address })
+        Ok(Place { _place: place, _open: self.connections.open(), _address: address })
     }
 
     /// Waits for the turn to check a password.
@@ -153,8 +167,12 @@ mod tests {
     #[test]
     fn the_whole_server_has_a_limit_too() {
         let limits = Limits::new(1, 5, 5);
-        let _one = limits.enter(None);
+        let one = limits.enter(None);
         assert_eq!(limits.enter(None).err(), Some(Refused::Server));
+        let counts = limits.connections().counts();
+        assert_eq!((counts.open, counts.accepted, counts.refused), (1, 1, 1));
+        drop(one);
+        assert_eq!(limits.connections().counts().open, 0);
     }
 
     #[test]

@@ -10,6 +10,7 @@ use super::limits::Limits;
 use crate::config::{Config, Listen, Preauth};
 use crate::session::{Session, Shared};
 use engine::Store;
+use engine::metrics::Connections;
 use engine::types::AccountId;
 use std::future::Future;
 use std::io;
@@ -82,6 +83,12 @@ impl Server {
             Listener::Unix(_, path) => Some(Listen::Unix(path.clone())),
         };
         self.listeners.iter().filter_map(address).collect()
+    }
+
+    /// How many connections there are, and were.
+    #[must_use]
+    pub fn connections(&self) -> Connections {
+        self.context.limits.connections()
     }
 
     /// Serves until `stop` completes; then says BYE to everybody and returns.

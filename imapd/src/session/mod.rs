@@ -16,6 +16,7 @@
 mod append;
 mod auth;
 mod copy;
+mod esearch;
 mod expunge;
 mod fetch;
 mod idle;

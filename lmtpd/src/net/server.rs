@@ -4,10 +4,11 @@ use super::connection::{self, ConnectionOptions};
 use super::listen::{Listen, ListenError, Listener, Stream};
 use crate::deliver::Deliver;
 use crate::session::Limits;
+use engine::metrics::{Connections, Open};
 use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::task::JoinSet;
 use tracing::Instrument;
 
@@ -44,6 +45,7 @@ pub struct Server<D> {
     listeners: Vec<Listener>,
     deliver: Arc<D>,
     options: ServerOptions,
+    connections: Connections,
 }
 
 impl<D: Deliver> Server<D> {
@@ -56,7 +58,7 @@ impl<D: Deliver> Server<D> {
         for address in &options.listen {
             listeners.push(Listener::bind(address, options.allow_plaintext).await?);
         }
-        Ok(Self { listeners, deliver: Arc::new(deliver), options })
+        Ok(Self { listeners, deliver: Arc::new(deliver), options, connections: Connections::default() })
     }
 
     /// Where it listens: connections are taken from now on, served once `run` is polled.
@@ -65,10 +67,19 @@ impl<D: Deliver> Server<D> {
         self.listeners.iter().filter_map(Listener::address).collect()
     }
 
+    /// How many connections there are, and were.
+    #[must_use]
+    pub fn connections(&self) -> Connections {
+        self.connections.clone()
+    }
+
     /// Serves until `shutdown` is done and every connection has ended.
     pub async fn run(self, shutdown: impl Future<Output = ()>) {
         let (stop, stopped) = watch::channel(false);
-        let slots = Arc::new(Semaphore::new(self.options.max_connections));
+        let slots = Slots {
+            free: Arc::new(Semaphore::new(self.options.max_connections)),
+            connections: self.connections,
+        };
         let options = Arc::new(self.options);
         let mut acceptors = JoinSet::new();
         for listener in self.listeners {
@@ -82,12 +93,32 @@ impl<D: Deliver> Server<D> {
     }
 }
 
+/// Places for connections.
+#[derive(Clone)]
+struct Slots {
+    free: Arc<Semaphore>,
+    connections: Connections,
+}
+
+impl Slots {
+    /// A place, until it is dropped; none when all are taken.
+    fn take(&self) -> Option<(OwnedSemaphorePermit, Open)> {
+        match self.free.clone().try_acquire_owned() {
+            Ok(permit) => Some((permit, self.connections.open())),
+            Err(_) => {
+                self.connections.refused();
+                None
+            }
+        }
+    }
+}
+
 /// Accepts on one listener until the stop, then waits for the connections it accepted.
 async fn accept<D: Deliver>(
     listener: Listener,
     deliver: Arc<D>,
     options: Arc<ServerOptions>,
-    slots: Arc<Semaphore>,
+    slots: Slots,
     stopped: watch::Receiver<bool>,
 ) {
     let mut connections = JoinSet::new();
@@ -108,7 +139,7 @@ async fn accept<D: Deliver>(
                 continue;
             }
         };
-        let slot = slots.clone().try_acquire_owned().ok();
+        let slot = slots.take();
         let (deliver, options, stopped) = (deliver.clone(), options.clone(), stopped.clone());
         let span = tracing::info_span!("lmtp", %peer);
         let task = async move {

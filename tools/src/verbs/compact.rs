@@ -1,5 +1,6 @@
 //! `mailcask compact`: room that dead messages take, given back.
 
+use crate::count;
 use crate::failure::say;
 use crate::output::Output;
 use crate::{progress, size, store};
@@ -33,8 +34,11 @@ fn tell(report: &CompactReport, out: &mut dyn Write) -> io::Result<()> {
     let messages = |bytes: engine::log::LogBytes| bytes.log + bytes.bodies + bytes.cold;
     writeln!(
         out,
-        "{} segments dropped in {} batches, {} messages moved, {} dead ones gone",
-        report.segments_dropped, report.batches, report.messages_moved, report.messages_dropped
+        "{} dropped in {}, {} moved, {} gone",
+        count::show(report.segments_dropped, "segment"),
+        if report.batches == 1 { "1 batch".to_owned() } else { format!("{} batches", report.batches) },
+        count::show(report.messages_moved, "message"),
+        count::show(report.messages_dropped, "dead one")
     )?;
     writeln!(
         out,
@@ -47,13 +51,14 @@ fn tell(report: &CompactReport, out: &mut dyn Write) -> io::Result<()> {
     if report.kept_for_history > 0 {
         writeln!(
             out,
-            "{} segments with {} dead are kept as history (--ignore-retention gives it up)",
-            report.kept_for_history,
+            "{} with {} dead: kept as history (--ignore-retention gives it up)",
+            count::show(report.kept_for_history, "segment"),
             size::show(report.history_bytes)
         )?;
     }
     if report.put_off > 0 {
-        writeln!(out, "{} segments could not be compacted: no room, or damage", report.put_off)?;
+        let left = count::show(report.put_off, "segment");
+        writeln!(out, "{left} could not be compacted: no room, or damage")?;
     }
     Ok(())
 }

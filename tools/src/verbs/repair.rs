@@ -2,6 +2,7 @@
 //!
 //! Law: the plan is said before anything is changed, always.
 
+use crate::count;
 use crate::failure::{self, FAILED};
 use crate::output::Output;
 use crate::size;
@@ -63,8 +64,7 @@ fn say_plan(plan: &Plan, is_dry: bool, out: &mut dyn Write) -> io::Result<()> {
             writeln!(out, "  lost: {lost}")?;
         }
     }
-    let count = plan.steps.len();
-    let steps = if count == 1 { "1 step".to_owned() } else { format!("{count} steps") };
+    let steps = count::show(plan.steps.len() as u64, "step");
     match is_dry {
         true => writeln!(out, "{steps}; nothing was done. next: `mailcask repair`"),
         false => writeln!(out, "{steps}"),
@@ -75,7 +75,11 @@ fn say_done(done: &Repaired, out: &mut dyn Write) -> io::Result<()> {
     let Repaired { steps, recovered, expunged, moved, .. } = done;
     writeln!(
         out,
-        "{steps} steps done: {recovered} messages into Recovered, {expunged} rows without a provable message expunged, {moved} messages moved out of damaged segments"
+        "{} done: {} into Recovered, {} without a provable message expunged, {} moved out of damaged segments",
+        count::show(*steps, "step"),
+        count::show(*recovered, "message"),
+        count::show(*expunged, "row"),
+        count::show(*moved, "message")
     )?;
     for name in &done.quarantined {
         writeln!(out, "  quarantine/{name}")?;

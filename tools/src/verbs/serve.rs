@@ -7,6 +7,7 @@
 
 use crate::config::{self, Config};
 use crate::failure::usage;
+use crate::metrics::{self, Exporter, Sources};
 use crate::output::{self, Output};
 use crate::{DEFAULT_STORE, password};
 use anyhow::Context;
@@ -15,6 +16,7 @@ use engine::ops::NewAccount;
 use engine::{Store, StoreOptions};
 use lmtpd::deliver::store::StoreDeliver;
 use std::fmt::Display;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::str::FromStr;
@@ -33,6 +35,9 @@ pub struct Args {
     /// Serve LMTP there; may be said again [default: 127.0.0.1:2424]
     #[arg(long, value_name = "ADDR:PORT|unix:PATH")]
     lmtp: Vec<String>,
+    /// Serve figures for Prometheus (/metrics) and health (/healthz) over HTTP there [default: nowhere]
+    #[arg(long, value_name = "ADDR:PORT")]
+    metrics: Option<String>,
     /// Settings in TOML; the command line goes before them
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
@@ -47,13 +52,14 @@ struct Plan {
     options: StoreOptions,
     imap: imapd::Config,
     lmtp: lmtpd::ServerOptions,
+    metrics: Option<SocketAddr>,
 }
 
 pub fn run(args: Args, store: Option<PathBuf>, output: &Output) -> anyhow::Result<ExitCode> {
     output::log_info();
     let config = args.config.as_deref().map(config::read).transpose()?.unwrap_or_default();
     let plan = plan(args, store, config)?;
-    let threads = plan.imap.blocking_threads() + plan.lmtp.max_connections;
+    let threads = plan.imap.blocking_threads() + plan.lmtp.max_connections + metrics::BLOCKING_THREADS;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .max_blocking_threads(threads)
         .enable_all()
@@ -85,8 +91,28 @@ fn plan(args: Args, store: Option<PathBuf>, config: Config) -> anyhow::Result<Pl
     if let Some(ms) = config.slow_search_ms {
         options.search.slow_ms = ms;
     }
+    let metrics = args.metrics.or(config.metrics);
+    let metrics = metrics.map(|text| metrics_address(&text, allow_plaintext)).transpose()?;
     let store = store.or(config.store).unwrap_or_else(|| PathBuf::from(DEFAULT_STORE));
-    Ok(Plan { store, options, imap, lmtp })
+    Ok(Plan { store, options, imap, lmtp, metrics })
+}
+
+/// Where to serve metrics. They name no user, but say when mail comes, and how much.
+fn metrics_address(text: &str, allow_plaintext: bool) -> anyhow::Result<SocketAddr> {
+    let numeric = text.strip_prefix("localhost:").map(|port| format!("127.0.0.1:{port}"));
+    let address: SocketAddr = numeric
+        .as_deref()
+        .unwrap_or(text)
+        .parse()
+        .map_err(|_| usage(format!("`{text}` is not an address for metrics: give ADDRESS:PORT")))?;
+    if !address.ip().to_canonical().is_loopback() && !allow_plaintext {
+        let why = format!(
+            "will not serve metrics on {address}: anybody who reaches it could read them; \
+             listen on 127.0.0.1, or accept that with --allow-plaintext"
+        );
+        return Err(usage(why));
+    }
+    Ok(address)
 }
 
 /// What the command line says, or else the file.
@@ -111,10 +137,20 @@ async fn serve(store: &Store, plan: &Plan, output: &Output) -> anyhow::Result<()
     let stop = stop_signal()?;
     let imap = imapd::Server::bind(store.clone(), &plan.imap).await?;
     let lmtp = lmtpd::Server::bind(plan.lmtp.clone(), StoreDeliver::new(store.clone())).await?;
+    let exporter = match plan.metrics {
+        Some(address) => {
+            let connections = vec![("imap", imap.connections()), ("lmtp", lmtp.connections())];
+            Some(Exporter::bind(address, Sources { store: store.clone(), connections }).await?)
+        }
+        None => None,
+    };
     let of_first = store.clone();
     let first = tokio::task::spawn_blocking(move || first_account(&of_first)).await??;
     if let Some(password) = first {
         output.line(&format!("account {FIRST_ACCOUNT} password {password}"))?;
+    }
+    if let Some(exporter) = &exporter {
+        output.line(&format!("metrics {}", exporter.address()?))?;
     }
     for address in imap.addresses() {
         output.line(&format!("imap {address}"))?;
@@ -122,7 +158,13 @@ async fn serve(store: &Store, plan: &Plan, output: &Output) -> anyhow::Result<()
     for address in lmtp.addresses() {
         output.line(&format!("lmtp {address}"))?;
     }
-    tokio::join!(imap.run(until(stop.clone())), lmtp.run(until(stop)));
+    let until_stopped = until(stop.clone());
+    let export = async {
+        if let Some(exporter) = exporter {
+            exporter.run(until_stopped).await;
+        }
+    };
+    tokio::join!(imap.run(until(stop.clone())), lmtp.run(until(stop)), export);
     Ok(())
 }
 

@@ -17,7 +17,7 @@ pub struct Fetch {
     pub partial: Option<PartialRange>,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum FetchItem {
     Body,
     BodyStructure,
@@ -50,10 +50,20 @@ impl FetchItem {
             _ => false,
         }
     }
+
+    /// The same item for all that have the same answer: PEEK and LAZY are not told.
+    #[must_use]
+    pub fn told(&self) -> Self {
+        match self {
+            Self::Section(body) => Self::Section(SectionBody { peek: true, ..body.clone() }),
+            Self::Preview { .. } => Self::Preview { lazy: false },
+            item => item.clone(),
+        }
+    }
 }
 
 /// `BODY[section]<partial>` or `BODY.PEEK[section]<partial>`.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct SectionBody {
     pub section: Section,
     pub peek: bool,
@@ -61,14 +71,14 @@ pub struct SectionBody {
 }
 
 /// The text inside the brackets: part numbers, then what of that part.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
 pub struct Section {
     /// Numbers from 1; empty means the message itself.
     pub path: Vec<u32>,
     pub text: SectionText,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
 pub enum SectionText {
     /// Nothing after the part numbers: the part's body, or the whole message.
     #[default]
@@ -82,7 +92,7 @@ pub enum SectionText {
     Mime,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Partial {
     pub first_byte: u32,
     /// Never zero.

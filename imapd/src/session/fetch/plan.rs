@@ -2,6 +2,7 @@
 
 use crate::proto::ast::{Fetch, FetchItem, Partial, SectionText};
 use engine::mime::{SectionSpec, What};
+use std::collections::HashSet;
 
 /// How far a message must be read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -24,7 +25,7 @@ pub enum Preview {
     Yes,
 }
 
-/// The items in the order they are answered.
+/// The items in the order they are answered, each once however often it is asked for.
 #[derive(Debug)]
 pub struct Plan {
     pub items: Vec<FetchItem>,
@@ -45,11 +46,14 @@ impl Plan {
         if fetch.changed_since.is_some() && !items.contains(&FetchItem::ModSeq) {
             items.push(FetchItem::ModSeq);
         }
+        let (sets_seen, preview) = (items.iter().any(FetchItem::sets_seen), preview(&items));
+        let mut told = HashSet::new();
+        items.retain(|item| told.insert(item.told()));
         Self {
             need: items.iter().map(need).max().unwrap_or(Need::Columns),
-            sets_seen: items.iter().any(FetchItem::sets_seen),
+            sets_seen,
             modseq: items.contains(&FetchItem::ModSeq),
-            preview: preview(&items),
+            preview,
             uid: fetch.uid,
             items,
         }

@@ -1,4 +1,4 @@
-//! Writes what a search found: SEARCH (RFC 3501 section 7.2.5) and ESEARCH responses (RFC 4731
+//! Writes what a search found: SEARCH (RFC 3501 section 7.2.5) and what is in ESEARCH responses (RFC 4731
 //! section 3.1, RFC 9394 section 3, RFC 6203 section 4).
 //!
 //! Laws
@@ -6,20 +6,14 @@
 //! - However much is found, at most a chunk of it is held as text.
 
 use crate::proto::ast::{PartialRange, ReturnOptions};
-use crate::proto::write::esearch::{self, Correlator};
-use crate::proto::write::{self, number};
+use crate::proto::write::{self, esearch, number};
+use crate::session::esearch::{Extended, FULL_SCORE, PIECE, in_memory};
 use crate::session::sink::{Gone, Out};
 use crate::session::stop::Stop;
 use engine::mailbox::View;
 use engine::search::Found;
-use engine::types::{ModSeq, UidSet};
+use engine::types::UidSet;
 use std::ops::Range;
-
-/// Numbers, ranges or scores written between two looks at the size of the buffer.
-const PIECE: usize = 4096;
-
-/// The score of a message that the engine did not rank.
-const FULL_SCORE: u8 = 100;
 
 /// Results of one search in one view.
 pub struct Results<'a> {
@@ -44,44 +38,60 @@ impl Results<'_> {
         Ok(())
     }
 
-    /// The ESEARCH response.
-    pub fn extended(
-        &self,
-        returns: &ReturnOptions,
-        correlator: Correlator<'_>,
-        out: &mut Out,
-    ) -> Result<(), Stop> {
+    /// How the client names these messages.
+    fn numbers(&self, uids: &UidSet) -> Result<UidSet, Stop> {
+        if self.uid { Ok(uids.clone()) } else { seqs_of(self.view, uids) }
+    }
+}
+
+impl Extended for Results<'_> {
+    fn view(&self) -> &View {
+        self.view
+    }
+
+    fn found(&self) -> &Found {
+        self.found
+    }
+
+    fn is_uid(&self) -> bool {
+        self.uid
+    }
+
+    fn ends(&self) -> Result<[Option<u32>; 2], Stop> {
+        let named = |uid: Option<u32>| -> Result<_, Stop> {
+            let Some(uid) = uid else { return Ok(None) };
+            Ok(Some(self.numbers(&UidSet::from_range(uid, uid))?.first().unwrap_or(uid)))
+        };
         let found = &self.found.uids;
-        esearch::begin(out.buffer(), correlator, self.uid);
-        let ends = [("MIN", returns.min, found.first()), ("MAX", returns.max, found.last())];
-        for (name, asked, uid) in ends {
-            if let Some(uid) = uid.filter(|_| asked) {
-                let number = self.numbers(&UidSet::from_range(uid, uid))?.first().unwrap_or(uid);
-                esearch::value(out.buffer(), name, u64::from(number));
-            }
+        Ok([named(found.first())?, named(found.last())?])
+    }
+
+    fn all(&self, out: &mut Out) -> Result<(), Stop> {
+        Ok(set(&self.numbers(&self.found.uids)?, out)?)
+    }
+
+    fn window(&self, range: PartialRange, out: &mut Out) -> Result<bool, Stop> {
+        let uids = slice(&self.found.uids, range.places(self.found.uids.len()));
+        if !uids.is_empty() {
+            set(&self.numbers(&uids)?, out)?;
         }
-        if returns.count {
-            esearch::value(out.buffer(), "COUNT", found.len());
+        Ok(!uids.is_empty())
+    }
+
+    fn scores(&self, partial: Option<PartialRange>, out: &mut Out) -> Result<(), Gone> {
+        let length = self.found.uids.len();
+        let places = partial.map_or(0..length, |range| range.places(length));
+        let scores = self.found.relevancy.get(in_memory(places.start)..in_memory(places.end));
+        let unranked = vec![FULL_SCORE; in_memory(places.end - places.start)];
+        for (i, piece) in scores.unwrap_or(&unranked).chunks(PIECE).enumerate() {
+            esearch::scores(out.buffer(), piece, i > 0);
+            out.settle()?;
         }
-        if returns.all && !found.is_empty() {
-            esearch::name(out.buffer(), "ALL");
-            set(&self.numbers(found)?, out)?;
-        }
-        if let Some(range) = returns.partial {
-            self.partial(range, out)?;
-        }
-        if returns.relevancy {
-            self.relevancy(returns.partial, out)?;
-        }
-        if let Some(modseq) = self.modseq(returns)? {
-            esearch::value(out.buffer(), "MODSEQ", modseq.0);
-        }
-        esearch::end(out.buffer());
         Ok(())
     }
 
-    /// The messages that SAVE keeps: the table of RFC 9394 section 3.2, and of RFC 5182 section 2.4.
-    pub fn returned(&self, returns: &ReturnOptions) -> UidSet {
+    /// The table of RFC 9394 section 3.2, and of RFC 5182 section 2.4.
+    fn returned(&self, returns: &ReturnOptions) -> UidSet {
         let found = &self.found.uids;
         if returns.returns_everything() {
             return found.clone();
@@ -93,52 +103,6 @@ impl Results<'_> {
             Some(range) => ends.union(&slice(found, range.places(found.len()))),
             None => ends,
         }
-    }
-
-    /// The highest of the messages returned, when the key asked for MODSEQ (RFC 4731 section 3.2).
-    fn modseq(&self, returns: &ReturnOptions) -> Result<Option<ModSeq>, Stop> {
-        let highest = self.found.highest_modseq;
-        if highest.is_none() || returns.returns_everything() {
-            return Ok(highest);
-        }
-        let mut highest = None;
-        for row in self.view.rows(&self.returned(returns)) {
-            highest = highest.max(Some(row?.row.modseq));
-        }
-        Ok(highest)
-    }
-
-    fn partial(&self, range: PartialRange, out: &mut Out) -> Result<(), Stop> {
-        esearch::partial(out.buffer(), range);
-        let uids = slice(&self.found.uids, range.places(self.found.uids.len()));
-        match uids.is_empty() {
-            true => out.buffer().extend_from_slice(b"NIL"),
-            false => set(&self.numbers(&uids)?, out)?,
-        }
-        out.buffer().push(b')');
-        Ok(())
-    }
-
-    /// A score for each message told, in the same order.
-    fn relevancy(&self, partial: Option<PartialRange>, out: &mut Out) -> Result<(), Stop> {
-        let length = self.found.uids.len();
-        let places = partial.map_or(0..length, |range| range.places(length));
-        let in_memory = |place: u64| usize::try_from(place).unwrap_or(usize::MAX);
-        let scores = self.found.relevancy.get(in_memory(places.start)..in_memory(places.end));
-        let unranked = vec![FULL_SCORE; in_memory(places.end - places.start)];
-        esearch::name(out.buffer(), "RELEVANCY");
-        out.buffer().push(b'(');
-        for (i, piece) in scores.unwrap_or(&unranked).chunks(PIECE).enumerate() {
-            esearch::scores(out.buffer(), piece, i > 0);
-            out.settle()?;
-        }
-        out.buffer().push(b')');
-        Ok(())
-    }
-
-    /// How the client names these messages.
-    fn numbers(&self, uids: &UidSet) -> Result<UidSet, Stop> {
-        if self.uid { Ok(uids.clone()) } else { seqs_of(self.view, uids) }
     }
 }
 

@@ -16,6 +16,7 @@ pub(super) mod updates;
 pub use key::key;
 
 use super::Session;
+use super::esearch::Extended;
 use super::sink::Out;
 use super::stop::{Answer, Done, Stop};
 use crate::proto::ast::{ReturnOptions, Search, SearchKey};

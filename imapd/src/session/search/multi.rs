@@ -12,6 +12,7 @@ use super::{key, tell_unreadable};
 use crate::proto::ast::{MultiSearch, SequenceSet, Source};
 use crate::proto::write::esearch::Correlator;
 use crate::session::Session;
+use crate::session::esearch::Extended;
 use crate::session::messages::resolve;
 use crate::session::sink::Out;
 use crate::session::state::{Selected, State};

@@ -13,6 +13,7 @@ pub(super) mod order;
 mod relevancy;
 
 use super::Session;
+use super::esearch::Extended;
 use super::search::tell_unreadable;
 use super::search::updates::{self, Wanted};
 use super::sink::Out;

@@ -1,9 +1,17 @@
 //! Counters of the running store, for `stats` and for a metrics exporter.
 
+mod connections;
+mod durations;
+
+pub use connections::{ConnectionCounts, Connections, Open};
+pub use durations::{Durations, Timer};
+
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 #[derive(Debug, Default)]
 pub struct Metrics {
+    commits: Timer,
     groups: AtomicU64,
     groups_failed: AtomicU64,
     log_bytes: AtomicU64,
@@ -61,11 +69,19 @@ fn add(counter: &AtomicU64, by: u64) {
 }
 
 impl Metrics {
-    pub fn group_written(&self, bytes: u64, is_durable: bool) {
+    /// `took`: to write it and to sync it.
+    pub fn group_written(&self, bytes: u64, is_durable: bool, took: Duration) {
         add(if is_durable { &self.groups } else { &self.groups_failed }, 1);
         if is_durable {
             add(&self.log_bytes, bytes);
+            self.commits.took(took);
         }
+    }
+
+    /// How long groups took to be durable.
+    #[must_use]
+    pub fn commits(&self) -> Durations {
+        self.commits.durations()
     }
 
     #[must_use]
