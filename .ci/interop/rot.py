@@ -12,6 +12,7 @@ import json
 import shutil
 
 from lib.check import Context, equal, main
+from lib.held import Held
 from lib.imap import append, quote
 from lib.mail import crlf, ham
 
@@ -134,9 +135,14 @@ def compare(when, told, now, is_repaired):
     return gone
 
 
-async def one_round(context, told, subscribed, number):
+def digests(told):
+    return {row[2] for _, rows, _ in told.values() for row in rows.values()}
+
+
+async def one_round(context, told, subscribed, held, number):
     server, rng = context.server, context.random
     when = "; ".join(rot(rng, server.store) for _ in range(rng.randrange(1, 4)))
+    hit = held.hit(server.store)
     try:
         server.start()
     except Exception as error:
@@ -160,10 +166,15 @@ async def one_round(context, told, subscribed, number):
     server.stop()
     if still > gone:
         raise AssertionError(f"{when}: {gone} messages could not be served, {still} after repair")
+    # What the damage did not hit is there, in its mailbox or in Recovered.
+    nowhere = digests(told) - digests(after)
+    if len(nowhere) > len(hit):
+        raise AssertionError(f"{when}: {len(nowhere)} messages are nowhere after repair, {len(hit)} were hit")
     if not still:
         equal(subscribed_now, subscribed, f"{when}: subscriptions")
-    print(f"round {number + 1}: {when}: {gone} not served, {still} lost", flush=True)
-    return gone, still
+    print(f"round {number + 1}: {when}: {len(hit)} hit, {gone} not served, {still} not in their place, "
+          f"{len(nowhere)} lost", flush=True)
+    return len(nowhere)
 
 
 async def run(context: Context):
@@ -171,13 +182,13 @@ async def run(context: Context):
     await fill(context)
     told, subscribed = await served(context)
     server.stop()
+    held = Held(server, server.store)
     whole = server.store.with_name("whole")
     server.store.rename(whole)
     lost = 0
     for number in range(context.arguments.rounds):
         shutil.copytree(whole, server.store, ignore=shutil.ignore_patterns("engine.sock", "reserve-*"))
-        _, still = await one_round(context, told, subscribed, number)
-        lost += still
+        lost += await one_round(context, told, subscribed, held, number)
         shutil.rmtree(server.store)
     whole.rename(server.store)
     server.start()
