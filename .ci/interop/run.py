@@ -29,6 +29,7 @@ CHECKS = [
     ("crash", "--rounds", "3"),
     ("mend",),
     ("rot", "--rounds", "8"),
+    ("badsector",),
     ("powercut", "--rounds", "3", "--deliverers", "32", "--sessions", "10"),
     ("kills", "--rounds", "1"),
     ("backup", "--backups", "2", "--apart", "1"),

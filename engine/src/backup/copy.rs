@@ -4,12 +4,14 @@
 //! - A copy is named by the file's number and by bytes that tell it apart from any other of that number, so that two
 //!   histories of one store lie side by side.
 //! - Copied bytes are synced before they are noted.
+//! - A copy of a file that cannot be read whole is of that one backup: no later one takes its zeros for the file.
 
 use super::folder::Known;
 use super::take::Rate;
 use crate::error::{Error, Result};
 use crate::log::StoreFile;
 use crate::sys::disk::{Disk, File};
+use crate::sys::patient::BadPieces;
 use std::io;
 use std::path::Path;
 
@@ -25,9 +27,24 @@ pub(super) fn copy_name(file: &StoreFile, from: &dyn File) -> Result<String> {
     let len = file.bytes.min(if is_run { TAIL_BYTES } else { HEAD_BYTES });
     let at = if is_run { file.bytes - len } else { 0 };
     let mut bytes = vec![0; usize::try_from(len).unwrap_or(0)];
-    from.read_exact_at(&mut bytes, at).map_err(|e| Error::io(format!("reading {}", file.name), e))?;
+    let read = BadPieces::default().read(from, &mut bytes, at);
+    read.map_err(|e| Error::io(format!("reading {}", file.name), e))?;
     let (stem, extension) = file.name.rsplit_once('.').unwrap_or((&file.name, "file"));
     Ok(format!("{stem}-{:08x}.{extension}", crc32fast::hash(&bytes)))
+}
+
+/// What the name of a copy says whose file could not be read whole.
+const UNREADABLE: &str = ".unreadable-";
+
+/// The name for a copy that has zeros where nothing could be read.
+pub(super) fn unreadable_name(copy: &str, as_of_ms: u64) -> String {
+    let (stem, extension) = copy.rsplit_once('.').unwrap_or((copy, "file"));
+    format!("{stem}{UNREADABLE}{as_of_ms}.{extension}")
+}
+
+/// Whether a copy has such a name.
+pub(super) fn is_of_unreadable(copy: &Path) -> bool {
+    copy.file_name().is_some_and(|name| name.to_string_lossy().contains(UNREADABLE))
 }
 
 /// One file on its way.
@@ -66,13 +83,14 @@ impl<'a> Copying<'a> {
         Ok(Self { from, to, have })
     }
 
-    /// Copies up to `end`, and syncs. Returns what the copy has then.
+    /// Copies up to `end`, and syncs. Returns what the copy has then; `None`, and it has no more than before: not all of
+    /// that can be read.
     pub(super) fn copy_to(
         &mut self,
         end: u64,
         rate: &mut Rate,
         told: &mut dyn FnMut(u64) -> Result<()>,
-    ) -> Result<Known> {
+    ) -> Result<Option<Known>> {
         let reading = |e| Error::io("reading a file of the store", e);
         let writing = |e| Error::io("writing a copy", e);
         let mut hasher = crc32fast::Hasher::new_with_initial_len(self.have.crc32, self.have.bytes);
@@ -81,7 +99,12 @@ impl<'a> Copying<'a> {
         while at < end {
             let len = usize::try_from(end - at).unwrap_or(CHUNK_BYTES).min(CHUNK_BYTES);
             let bytes = chunk.get_mut(..len).unwrap_or_default();
-            self.from.read_exact_at(bytes, at).map_err(reading)?;
+            let mut bad = BadPieces::default();
+            bad.read(self.from, bytes, at).map_err(reading)?;
+            if !bad.all().is_empty() {
+                self.to.truncate(self.have.bytes).and_then(|()| self.to.sync_data()).map_err(writing)?;
+                return Ok(None);
+            }
             self.to.write_all_at(bytes, at).map_err(writing)?;
             hasher.update(bytes);
             at += len as u64;
@@ -90,7 +113,38 @@ impl<'a> Copying<'a> {
         }
         self.to.sync_data().map_err(writing)?;
         self.have = Known { bytes: at, crc32: hasher.finalize() };
-        Ok(self.have)
+        Ok(Some(self.have))
+    }
+
+    /// Copies all that can be read into another copy: what this one has from here, the rest up to `end` from the file.
+    pub(super) fn copy_readable(
+        &self,
+        other: &dyn File,
+        end: u64,
+        rate: &mut Rate,
+        told: &mut dyn FnMut(u64) -> Result<()>,
+    ) -> Result<(u32, BadPieces)> {
+        let reading = |e| Error::io("reading a file of the store", e);
+        let writing = |e| Error::io("writing a copy", e);
+        let (mut hasher, mut bad) = (crc32fast::Hasher::new(), BadPieces::default());
+        let mut chunk = vec![0; CHUNK_BYTES];
+        let mut at = 0;
+        while at < end {
+            let limit = if at < self.have.bytes { self.have.bytes.min(end) } else { end };
+            let len = usize::try_from(limit - at).unwrap_or(CHUNK_BYTES).min(CHUNK_BYTES);
+            let bytes = chunk.get_mut(..len).unwrap_or_default();
+            match at < self.have.bytes {
+                true => self.to.read_exact_at(bytes, at).map_err(reading)?,
+                false => bad.read(self.from, bytes, at).map_err(reading)?,
+            }
+            other.write_all_at(bytes, at).map_err(writing)?;
+            hasher.update(bytes);
+            at += len as u64;
+            rate.spend(len as u64);
+            told(len as u64)?;
+        }
+        other.sync_data().map_err(writing)?;
+        Ok((hasher.finalize(), bad))
     }
 }
 

@@ -7,6 +7,7 @@
 //! - Files are copied under another name and renamed once they are synced, FORMAT and MANIFEST come after all of them,
 //!   and only then is the store opened and are its numbers moved.
 
+use super::copy::is_of_unreadable;
 use super::folder::{FOLDERS, Folder};
 use super::plan::{Moment, Plan, Planned, plan_up_to};
 use super::take::Rate;
@@ -227,6 +228,10 @@ impl Restoring<'_> {
                 let why = "it changed since it was made; restore an older backup (--at), or --damaged-too";
                 return Err(Error::corrupt(what, why));
             }
+            self.damaged.push(format!("{what} changed since it was made"));
+        }
+        if is_of_unreadable(&planned.from) {
+            let what = format!("{} could not be read whole when it was copied", planned.from.display());
             self.damaged.push(what);
         }
         to.write_all_at(&planned.tail, bytes).map_err(|e| self.io(e))?;

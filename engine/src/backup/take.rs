@@ -3,9 +3,10 @@
 //! Laws
 //! - The pin is held by the caller until this returns.
 //! - After each piece the folder knows what it has: interrupted, the next run goes on there.
+//! - What the disk does not give does not stop it: everything else is copied, and what lacks is named.
 //! - Another store's folder is refused before anything is written to it.
 
-use super::copy::{Copying, copy_name, crc_of};
+use super::copy::{Copying, copy_name, crc_of, unreadable_name};
 use super::description::{Copied, Description};
 use super::folder::{Folder, Known};
 use crate::error::{Error, Result};
@@ -68,7 +69,7 @@ pub struct Taken {
     pub bytes: u64,
     /// What the folder did not have yet.
     pub bytes_copied: u64,
-    /// Files of the store that are lost or too short.
+    /// Files of the store that are lost, too short, or cannot be read whole: this backup lacks what stood there.
     pub damaged: Vec<String>,
 }
 
@@ -189,17 +190,49 @@ impl Taking<'_, '_> {
         while copying.have.bytes < bytes {
             let end = bytes.min(copying.have.bytes + self.how.piece_bytes.max(1));
             let (done, to_copy, work) = (&mut self.copied, self.to_copy, &mut *self.work);
-            copied.crc32 = copying
-                .copy_to(end, &mut self.how.rate, &mut |more| {
-                    *done += more;
-                    work.step("copying", *done, to_copy.max(*done), Unit::Bytes)
-                })?
-                .crc32;
+            let have = copying.copy_to(end, &mut self.how.rate, &mut |more| {
+                *done += more;
+                work.step("copying", *done, to_copy.max(*done), Unit::Bytes)
+            })?;
+            let Some(have) = have else {
+                return self.readable(&one.path, copied, bytes, &copying);
+            };
+            copied.crc32 = have.crc32;
             copied.file.bytes = end;
             if self.copied - self.noted >= self.how.piece_bytes {
                 self.note(copied.clone())?;
             }
         }
+        self.description.files.push(copied);
+        Ok(())
+    }
+
+    /// Copies what can be read of a file, for this backup alone. The next one asks the disk again.
+    fn readable(&mut self, from: &Path, mut copied: Copied, bytes: u64, copying: &Copying<'_>) -> Result<()> {
+        let folder = self.folder.dir.join(&copied.file.folder);
+        let disk = self.folder.disk.clone();
+        let whole = std::mem::take(&mut copied.copy);
+        let named = (self.description.as_of_ms..).map(|number| unreadable_name(&whole, number));
+        copied.copy = named.into_iter().find(|name| !disk.exists(&folder.join(name))).unwrap_or_default();
+        let path = folder.join(&copied.copy);
+        let other = disk.create(&path).map_err(|e| Error::io(format!("writing {}", path.display()), e))?;
+        let (done, to_copy, work) = (&mut self.copied, self.to_copy, &mut *self.work);
+        let (crc32, bad) = copying.copy_readable(&*other, bytes, &mut self.how.rate, &mut |more| {
+            *done += more;
+            work.step("copying", *done, to_copy.max(*done), Unit::Bytes)
+        })?;
+        if copying.have.bytes == 0 {
+            let empty = folder.join(&whole);
+            disk.remove_file(&empty).map_err(|e| Error::io(format!("removing {}", empty.display()), e))?;
+        }
+        for piece in bad.all() {
+            let (at, len, why) = (piece.range.start, piece.range.end - piece.range.start, &piece.why);
+            let what =
+                format!("{}: {len} bytes at {at} cannot be read ({why}); zeros are copied", from.display());
+            tracing::error!(what, "the backup is not whole");
+            self.damaged.push(what);
+        }
+        (copied.crc32, copied.file.bytes) = (crc32, bytes);
         self.description.files.push(copied);
         Ok(())
     }

@@ -5,7 +5,7 @@
 //! - The newest backup is opened as a store (in memory), and every group, record and message in it compared with its
 //!   own checksums and digests: damage that was copied is found too.
 
-use super::copy::crc_of;
+use super::copy::{crc_of, is_of_unreadable};
 use super::folder::Folder;
 use super::plan::{Moment, plan};
 use super::source::open_log;
@@ -39,6 +39,10 @@ pub fn verify(folder: &Folder, work: &mut Work<'_>) -> Result<Verified> {
     let total: u64 = wanted.values().map(longest).sum();
     for (path, lengths) in &wanted {
         verified.files += 1;
+        if is_of_unreadable(path) {
+            let what = format!("{}: its file could not be read whole when it was copied", path.display());
+            verified.findings.push(what);
+        }
         let file = match folder.disk.open_read(path) {
             Ok(file) => file,
             Err(error) => {

@@ -2,6 +2,7 @@
 //!
 //! Laws
 //! - A range reads, checks and decompresses the blocks it touches, no others.
+//! - What the disk cannot read is damaged too; it is never made up for by zeros.
 //! - No byte is given out whose block's CRC did not match: then the message is `Damaged`, and only it.
 //! - A message that moves while it is looked up is found at its new place; once opened it stays readable though
 //!   its segment is dropped.
@@ -10,8 +11,10 @@ use super::block;
 use super::locations::Location;
 use super::record::{Body, HEAD_BYTES, Head, Kind, MESSAGE_FIXED_BYTES, MessageHead};
 use super::shared::Shared;
+use super::walk;
 use crate::error::{Error, Result};
 use crate::sys::disk::File;
+use crate::sys::patient::BadPieces;
 use crate::types::{MessageNo, SegmentId};
 use std::io;
 use std::ops::Range;
@@ -51,20 +54,34 @@ fn damaged(message: MessageNo, e: Error) -> Error {
 }
 
 fn read_at(file: &dyn File, at: u64, len: usize) -> Result<Vec<u8>> {
+    match read_up_to(file, at, len)? {
+        (_, Some(why)) => Err(walk::unreadable(&why)),
+        (bytes, None) => Ok(bytes),
+    }
+}
+
+/// The bytes up to the first that cannot be read, and why that is so.
+fn read_up_to(file: &dyn File, at: u64, len: usize) -> Result<(Vec<u8>, Option<String>)> {
     let mut bytes = vec![0; len];
-    file.read_exact_at(&mut bytes, at).map_err(|e| Error::io("reading a message", e))?;
-    Ok(bytes)
+    let mut bad = BadPieces::default();
+    bad.read(file, &mut bytes, at).map_err(|e| Error::io("reading a message", e))?;
+    let Some(first) = bad.all().first() else { return Ok((bytes, None)) };
+    bytes.truncate((first.range.start - at) as usize);
+    Ok((bytes, Some(first.why.clone())))
 }
 
 /// Reads the record at a place: for a message, all but its blocks (and some of them).
 fn read_record(message: MessageNo, file: Arc<dyn File>, at: u64) -> Result<Record> {
-    let mut bytes = match read_at(&*file, at, FIRST_READ_BYTES) {
+    let (mut bytes, unreadable) = match read_up_to(&*file, at, FIRST_READ_BYTES) {
         Err(Error::Io { source, .. }) if source.kind() == io::ErrorKind::UnexpectedEof => {
             let left = file.len_bytes().map_err(|e| Error::io("reading a message", e))?.saturating_sub(at);
-            read_at(&*file, at, FIRST_READ_BYTES.min(left as usize))?
+            read_up_to(&*file, at, FIRST_READ_BYTES.min(left as usize))?
         }
         other => other?,
     };
+    if let Some(why) = unreadable.filter(|_| bytes.len() < MESSAGE_FIXED_BYTES) {
+        return Err(walk::unreadable(&why));
+    }
     let head = Head::decode(&bytes)?;
     let needed = match head.kind {
         Kind::Message => MessageHead::covered_len_of(bytes.get(..MESSAGE_FIXED_BYTES).unwrap_or_default())?,

@@ -3,6 +3,8 @@
 //! Laws
 //! - Nothing that was there is removed before the manifest that does without it is durable.
 //! - What survived in a segment that was being written is rewritten into a sealed one; a fresh segment is opened for writing.
+//! - Bytes that cannot be read are damage where it is certain what they were part of. Where the newest groups may have stood,
+//!   they stop the open: nobody could tell what is lost, and nothing is cut there.
 //! - Damage does not stop the open. It goes into the manifest, so that every later open reports it until it is repaired.
 //! - Opening twice gives the same log.
 
@@ -10,7 +12,7 @@ use super::bodies::Bodies;
 use super::cold::{self, End};
 use super::footer::{Footer, GroupEntry, MessageEntry};
 use super::locations::{Location, Locations};
-use super::manifest::{self, Manifest, Segment, State};
+use super::manifest::{self, Doomed, Manifest, Segment, State};
 use super::rebuild;
 use super::recover::{self, Judged};
 use super::reserve::Reserve;
@@ -24,6 +26,7 @@ use super::writer::{LogWriter, OpenSegment};
 use crate::error::{Error, Result};
 use crate::sys::clock::Clock;
 use crate::sys::disk::{Disk, File};
+use crate::sys::patient::Patient;
 use crate::types::{Lsn, SegmentId};
 use arc_swap::ArcSwap;
 use parking_lot::Mutex;
@@ -68,6 +71,7 @@ pub(super) fn open(
     dir: &Path,
     options: LogOptions,
 ) -> Result<(Arc<Shared>, LogWriter, OpenReport)> {
+    let disk: Arc<dyn Disk> = Arc::new(Patient::new(disk));
     let io = |what: &'static str| move |e| Error::io(what, e);
     disk.create_dir_all(dir).map_err(io("making the store's folder"))?;
     let lock = disk.lock(&dir.join("LOCK")).map_err(io("locking the store"))?.ok_or(Error::Owned)?;
@@ -217,7 +221,9 @@ fn interrupted_creation(disk: &dyn Disk, dir: &Path, kind: SegmentKind, names: &
         let file = disk.open(&dir.join("log").join(name)).map_err(|e| Error::io("opening a segment", e))?;
         let len = file.len_bytes().map_err(|e| Error::io("opening a segment", e))?;
         let mut reader = Reader::new(Arc::from(file), len);
-        Ok(walk::content_end(&mut reader, HEADER_BYTES as u64)? <= HEADER_BYTES as u64)
+        let is_zero = walk::content_end(&mut reader, HEADER_BYTES as u64)? <= HEADER_BYTES as u64;
+        // Nobody knows what stands where nothing can be read.
+        Ok(is_zero && reader.bad_pieces().all().is_empty())
     };
     let mut segments = names.iter().filter(|n| n.ends_with(".seg"));
     kind == SegmentKind::Log && segments.all(|name| is_empty(name).unwrap_or(false))
@@ -394,8 +400,11 @@ impl Opening {
         let mut reader = Reader::new(file, end);
         let judged =
             recover::judge(&mut reader, self.expect(id), segment.prev_lsn, self.manifest.durable_lsn)?;
-        let mut keep_whole = false;
-        for range in &judged.quarantine {
+        // The disk may yet be made to give what it does not now.
+        let mut keep_whole = !reader.bad_pieces().all().is_empty();
+        // Copied would be less than is kept.
+        let to_copy = judged.quarantine.iter().filter(|_| !keep_whole);
+        for range in to_copy.collect::<Vec<_>>() {
             match rewrite::quarantine(&*self.disk, &self.dir, id, &mut reader, range) {
                 Ok(path) => self.report.quarantined.push(path),
                 Err(Error::StoreFull) => keep_whole = true,
@@ -419,6 +428,11 @@ impl Opening {
         }
         self.manifest.segments.remove(&id);
         self.superseded.push((SegmentKind::Log, id, keep_whole));
+        if keep_whole {
+            // Whatever interrupts the rest of the opening, it is not taken for a leftover.
+            let doomed = Doomed { kind: SegmentKind::Log, not_before_ms: 0, end: End::Quarantined };
+            self.manifest.doomed.insert(id, doomed);
+        }
         if !judged.groups.is_empty() {
             self.rewrite(&judged, &mut reader)?;
         }

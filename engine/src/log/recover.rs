@@ -6,6 +6,8 @@
 //!   acknowledged, and nothing after it is believed, however whole it looks.
 //! - A group is bad when any byte of it is: header, record or block. A proven group of which only blocks are bad stays, with its
 //!   messages reported; of one whose header or records are bad stays what is intact of it.
+//! - Where the newest groups may have stood and nothing can be read, nothing is judged at all: what was acknowledged there
+//!   nobody knows.
 //! - Nothing is thrown away: what is cut or damaged is handed over as ranges for the quarantine.
 
 use super::group::Header;
@@ -13,8 +15,8 @@ use super::salvage::{Around, Before, Elimination, Rest, salvage};
 use super::segment::HEADER_BYTES;
 use super::types::Damage;
 use super::walk::{self, Depth, Expect, Group, Reader, Step};
-use crate::error::Result;
-use crate::types::{Lsn, MessageNo};
+use crate::error::{Error, Result};
+use crate::types::Lsn;
 use std::ops::Range;
 
 /// What a segment that was being written still holds.
@@ -47,6 +49,8 @@ struct Candidate {
     /// `None` = bad.
     group: Option<Group>,
     why: String,
+    /// Something of it cannot be read; what.
+    unreadable: Option<String>,
 }
 
 /// All that stands in the segment, believed or not, and the newest LSNs that intact headers prove and mention.
@@ -60,10 +64,18 @@ fn find(reader: &mut Reader, expect: Expect, proof: Lsn) -> Result<Found> {
     let mut found = Found { candidates: Vec::new(), proof, highest_seen: Lsn(0) };
     let mut at = HEADER_BYTES as u64;
     loop {
-        let (header, group, why) = match walk::step(reader, expect, at, Depth::Blocks)? {
+        let (header, group, why, mut unreadable) = match walk::step(reader, expect, at, Depth::Blocks)? {
             Step::End => return Ok(found),
-            Step::Whole(group) => (Some(group.header), Some(*group), String::new()),
-            Step::Broken { header, why } => (header, None, why.to_string()),
+            Step::Whole(group) => {
+                let range = at..at + group.header.whole_len();
+                let bad = reader.unreadable_in(&range).filter(|_| !group.bad_messages.is_empty());
+                let unreadable = bad.map(|bad| bad.why.clone());
+                (Some(group.header), Some(*group), String::new(), unreadable)
+            }
+            Step::Broken { header, why } => {
+                let unreadable = walk::is_unreadable(&why).then(|| why.to_string());
+                (header, None, why.to_string(), unreadable)
+            }
         };
         let end = match header {
             Some(header) => {
@@ -75,14 +87,15 @@ fn find(reader: &mut Reader, expect: Expect, proof: Lsn) -> Result<Found> {
                 Some(next) => next,
                 None => {
                     let end = walk::content_end(reader, at)?;
-                    if end > at {
-                        found.candidates.push(Candidate { at: at..end, header: None, group: None, why });
+                    if end > at || unreadable.is_some() {
+                        let at = at..end;
+                        found.candidates.push(Candidate { at, header: None, group: None, why, unreadable });
                     }
                     return Ok(found);
                 }
             },
         };
-        found.candidates.push(Candidate { at: at..end, header, group, why });
+        found.candidates.push(Candidate { at: at..end, header, group, why, unreadable: unreadable.take() });
         at = end;
     }
 }
@@ -121,12 +134,19 @@ struct Judge {
 
 impl Judge {
     fn all(&mut self, reader: &mut Reader, candidates: Vec<Candidate>) -> Result<()> {
-        let content_end = candidates.last().map_or(0, |c| c.at.end);
-        for candidate in candidates {
+        let (content_end, count) = (candidates.last().map_or(0, |c| c.at.end), candidates.len());
+        for (i, candidate) in candidates.into_iter().enumerate() {
             let cut_here = candidate.at.start;
             let is_proven = self.out.last_lsn < self.proof;
+            // Without a header of its own, only the next one says how many groups were there.
+            let is_endless = candidate.header.is_none() && i + 1 == count;
             match candidate.group {
-                Some(group) if believable(&group, self.out.last_lsn, self.proof) => self.take(group),
+                Some(group) if believable(&group, self.out.last_lsn, self.proof) => {
+                    self.take(group, candidate.unreadable);
+                }
+                _ if candidate.unreadable.is_some() && (is_endless || !is_proven) => {
+                    return Err(end_is_unreadable(self.expect, &candidate.unreadable.unwrap_or_default()));
+                }
                 None if is_proven => self.take_rest(reader, candidate)?,
                 _ => {
                     self.out.cut = Some(cut_here..content_end);
@@ -147,10 +167,10 @@ impl Judge {
         Ok(())
     }
 
-    fn take(&mut self, group: Group) {
+    fn take(&mut self, group: Group, unreadable: Option<String>) {
         self.up_to(group.header.prev_lsn);
         if !group.bad_messages.is_empty() {
-            self.out.damage.push(lost_messages(self.expect, &group, &group.bad_messages));
+            self.out.damage.push(lost_messages(self.expect, &group, unreadable));
         }
         self.believe(Believed { group, pieces: None });
     }
@@ -190,7 +210,7 @@ impl Judge {
             let rest = salvage(reader, self.expect, at, header.take(), limit, around)?;
             let Some(rest) = rest.filter(|rest| self.may_follow(&rest.group.header)) else { break };
             at = rest.end;
-            self.take_salvaged(rest, &candidate.why);
+            self.take_salvaged(rest, &candidate.why, candidate.unreadable.clone());
         }
         if at < limit {
             self.why = candidate.why;
@@ -206,7 +226,7 @@ impl Judge {
             && header.prev_lsn < header.lsn
     }
 
-    fn take_salvaged(&mut self, rest: Rest, why: &str) {
+    fn take_salvaged(&mut self, rest: Rest, why: &str, unreadable: Option<String>) {
         let lsn = rest.group.header.lsn;
         self.up_to(rest.group.header.prev_lsn);
         let whom = Elimination::new(lsn..=lsn, Some(&rest));
@@ -222,7 +242,7 @@ impl Judge {
         }
         let Rest { group, pieces, .. } = rest;
         if !group.bad_messages.is_empty() {
-            self.out.damage.push(lost_messages(self.expect, &group, &group.bad_messages));
+            self.out.damage.push(lost_messages(self.expect, &group, unreadable));
         }
         // It does not stand before itself.
         self.before = Before::of(&group.header);
@@ -237,6 +257,17 @@ impl Judge {
     }
 }
 
+/// What was acknowledged last may stand there: neither is it known what is lost, nor that anything is.
+fn end_is_unreadable(expect: Expect, why: &str) -> Error {
+    let why = format!(
+        "{why}. Mail that was acknowledged last may stand there, so nothing was changed and the store is not opened. Copy the \
+         disk to a good one (ddrescue tries again and again) and start on the copy, or restore the newest backup; a copy of \
+         segment {} with zeros in that place gives up what stood there",
+        expect.segment
+    );
+    Error::corrupt("the end of the log", why)
+}
+
 /// Whether a group that is intact in itself may follow `last`.
 fn believable(group: &Group, last: Lsn, proof: Lsn) -> bool {
     let header = &group.header;
@@ -246,7 +277,8 @@ fn believable(group: &Group, last: Lsn, proof: Lsn) -> bool {
     follows && gap_is_proven && blocks_are_whole
 }
 
-fn lost_messages(expect: Expect, group: &Group, messages: &[MessageNo]) -> Damage {
+fn lost_messages(expect: Expect, group: &Group, unreadable: Option<String>) -> Damage {
+    let messages = &group.bad_messages;
     let hit = group.message_entries().filter(|m| messages.contains(&m.message));
     let mut accounts: Vec<_> = hit.flat_map(|m| m.accounts).collect();
     accounts.sort();
@@ -256,8 +288,8 @@ fn lost_messages(expect: Expect, group: &Group, messages: &[MessageNo]) -> Damag
         first_lsn: Lsn(0),
         last_lsn: Lsn(0),
         accounts,
-        messages: messages.to_vec(),
+        messages: messages.clone(),
         spared: Vec::new(),
-        what: "the checksum of a block does not match".to_owned(),
+        what: unreadable.unwrap_or_else(|| "the checksum of a block does not match".to_owned()),
     }
 }

@@ -74,7 +74,7 @@ fn open_raw(shared: &Shared, segment: SegmentId, at: u64) -> Result<Raw> {
     let file = shared.file(segment)?;
     let end = file.len_bytes().map_err(|e| Error::io("reading a message", e))?;
     let mut reader = Reader::new(file, end);
-    let fixed = reader.bytes(at, MESSAGE_FIXED_BYTES)?.to_vec();
+    let fixed = reader.raw(at, MESSAGE_FIXED_BYTES)?.to_vec();
     let mut c = Decoder::new(&fixed, "a message record");
     c.raw(2)?;
     let blocks_before = c.u16_le()? & 1 == 1;

@@ -91,14 +91,14 @@ impl Believed {
         let mut header = group::Header { segment, offset, ..self.group.header };
         let Some(pieces) = &self.pieces else {
             let (from, len) = (u64::from(self.group.header.offset), header.whole_len());
-            let mut raw = reader.bytes(from, len as usize)?.to_vec();
+            let mut raw = reader.raw(from, len as usize)?.to_vec();
             super::bytes::set(&mut raw, 0, &header.encode());
             return Ok(raw);
         };
         let mut raw = vec![0; GROUP_HEADER_BYTES];
         let mut crcs = crc32fast::Hasher::new();
         for piece in pieces {
-            let record = reader.bytes(piece.start, (piece.end - piece.start) as usize)?;
+            let record = reader.raw(piece.start, (piece.end - piece.start) as usize)?;
             // The crc32 field of a record.
             crcs.update(record.get(8..12).unwrap_or_default());
             raw.extend_from_slice(record);
@@ -120,32 +120,41 @@ pub(super) fn quarantine(
     reader: &mut Reader,
     range: &Range<u64>,
 ) -> Result<PathBuf> {
-    write_to_quarantine(disk, dir, &format!("{segment}-{}.bytes", range.start), &mut |file| {
-        copy_range(file, 0, reader, range).map(drop)
-    })
+    let name = format!("{segment}-{}.bytes", range.start);
+    write_to_quarantine(disk, dir, &name, &mut |file| copy_range(file, 0, reader, range).map(drop))
 }
 
-/// Copies ranges of segments, one after the other, into one file of the quarantine.
+/// Copies ranges of segments, one after the other, into one file of the quarantine. Beside it is said what could not be
+/// read.
 pub(super) fn quarantine_parts(
     disk: &dyn Disk,
     dir: &Path,
     name: &str,
     parts: &mut [(Reader, Range<u64>)],
 ) -> Result<PathBuf> {
-    write_to_quarantine(disk, dir, name, &mut |file| {
+    let path = write_to_quarantine(disk, dir, name, &mut |file| {
         let mut to = 0;
         for (reader, range) in parts.iter_mut() {
             to = copy_range(file, to, reader, range)?;
         }
         Ok(())
-    })
+    })?;
+    let is_bad = |(reader, range): &&(Reader, Range<u64>)| reader.unreadable_in(range).is_some();
+    let note: String = parts.iter().filter(is_bad).map(|(reader, _)| reader.bad_pieces().note()).collect();
+    if !note.is_empty() {
+        write_to_quarantine(disk, dir, &format!("{name}.unreadable"), &mut |file| {
+            file.write_all_at(note.as_bytes(), 0).map_err(|e| Error::io("writing to the quarantine", e))
+        })?;
+    }
+    Ok(path)
 }
 
+/// What cannot be read is zeros in the copy.
 fn copy_range(file: &dyn File, mut to: u64, reader: &mut Reader, range: &Range<u64>) -> Result<u64> {
     let mut at = range.start;
     while at < range.end {
         let len = (range.end - at).min(COPY_BYTES);
-        let bytes = reader.bytes(at, len as usize)?;
+        let bytes = reader.raw(at, len as usize)?;
         file.write_all_at(bytes, to).map_err(|e| Error::io("writing to the quarantine", e))?;
         (at, to) = (at + len, to + len);
     }

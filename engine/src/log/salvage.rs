@@ -296,7 +296,9 @@ impl Search<'_, '_> {
         if self.footer.is_some() && at + len != self.records.end {
             return Ok(false);
         }
-        Ok(at + len <= self.records.end && self.reader.bytes(at, len as usize)?.iter().all(|b| *b == 0))
+        let is_inside = at + len <= self.records.end;
+        let is_zero = is_inside && self.reader.raw(at, len as usize)?.iter().all(|b| *b == 0);
+        Ok(is_zero && self.reader.unreadable_in(&(at..at + len)).is_none())
     }
 
     fn listed_at(&self, at: u64) -> Option<&MessageEntry> {
@@ -331,7 +333,7 @@ impl Search<'_, '_> {
     /// How long the record may be, and what it then was: by its own length, and by what it holds.
     fn lengths(&mut self, at: u64) -> Result<Vec<(u64, Loss)>> {
         let have = (self.records.end - at).min(BODY_FIXED_BYTES as u64) as usize;
-        let bytes = self.reader.bytes(at, have)?.to_vec();
+        let bytes = self.reader.raw(at, have)?.to_vec();
         let mut lens = Vec::new();
         let mut c = Decoder::new(&bytes, "a record");
         let (Ok(version), Ok(kind), Ok(_), Ok(len)) = (c.u8(), c.u8(), c.raw(2), c.u32_le()) else {
@@ -387,7 +389,7 @@ impl Search<'_, '_> {
         let mut spent_bytes = 0;
         for at in from..stop {
             // The head of a record begins with its version, a kind, and flags of which most are zero.
-            let head = self.reader.bytes(at, (end - at).min(4) as usize)?;
+            let head = self.reader.raw(at, (end - at).min(4) as usize)?;
             if !matches!(head, [VERSION, 1..=4, 0, 0]) {
                 continue;
             }
@@ -462,7 +464,7 @@ fn next_cold(reader: &mut Reader, at: u64, end: u64) -> Result<u64> {
     }
     let mut next = padded(at + 1);
     while next + HEAD_BYTES as u64 <= end {
-        let head = search.reader.bytes(next, 4)?;
+        let head = search.reader.raw(next, 4)?;
         if matches!(head, [VERSION, 1 | 4, 0, 0])
             && let Some((_, len)) = record_at(search.reader, next, end)?
         {

@@ -18,8 +18,15 @@ use crate::error::{Error, Result};
 use crate::types::{AccountId, Lsn, MessageNo, SegmentId};
 use crate::work::{Unit, Work};
 use std::collections::{HashMap, HashSet};
+use std::ops::Range;
 
 const BAD_MESSAGE: &str = "the checksum of a block, or the digest, does not match";
+
+/// Why messages there are not whole.
+fn why_bad(reader: &Reader, range: Range<u64>) -> String {
+    let unreadable = reader.unreadable_in(&range);
+    unreadable.map_or_else(|| BAD_MESSAGE.to_owned(), |bad| walk::unreadable(&bad.why).to_string())
+}
 
 struct Scan<'a, 'w> {
     shared: &'a Shared,
@@ -164,7 +171,8 @@ impl<'a, 'w> Scan<'a, 'w> {
                     self.totals.groups += 1;
                     self.follow_accounts(expect.segment, at, &group);
                     if !group.bad_messages.is_empty() {
-                        self.report(expect.segment, at, group.bad_messages.clone(), BAD_MESSAGE.to_owned());
+                        let why = why_bad(reader, at..at + group.header.whole_len());
+                        self.report(expect.segment, at, group.bad_messages.clone(), why);
                     }
                     seen.extend(group.message_entries());
                     before = Before::of(&group.header);
@@ -180,12 +188,15 @@ impl<'a, 'w> Scan<'a, 'w> {
                     let rest = salvage(reader, expect, at, header, next.unwrap_or(end), around)?;
                     let lost = rest.as_ref().map(|rest| rest.lost.messages.clone()).unwrap_or_default();
                     self.report(expect.segment, at, lost, why.to_string());
-                    at = rest.as_ref().map_or(next.unwrap_or(end), |rest| rest.end);
+                    let from = std::mem::replace(
+                        &mut at,
+                        rest.as_ref().map_or(next.unwrap_or(end), |rest| rest.end),
+                    );
                     before.is_next_to = false;
                     if let Some(rest) = rest {
                         if !rest.group.bad_messages.is_empty() {
                             let bad = rest.group.bad_messages.clone();
-                            self.report(expect.segment, at, bad, BAD_MESSAGE.to_owned());
+                            self.report(expect.segment, at, bad, why_bad(reader, from..at));
                         }
                         before = Before::of(&rest.group.header);
                         self.follow_accounts(expect.segment, at, &rest.group);
@@ -225,7 +236,8 @@ impl<'a, 'w> Scan<'a, 'w> {
                     self.step(u64::from(*offset))?;
                     let at = u64::from(*offset) + head.covered_len() as u64;
                     if !walk::is_whole(reader, head, at, depth)? {
-                        self.report(id, at, vec![head.message], BAD_MESSAGE.to_owned());
+                        let blocks = at..at + head.blocks_len();
+                        self.report(id, at, vec![head.message], why_bad(reader, blocks));
                     }
                 }
                 seen.extend(walk::message_entry(&item));

@@ -3,7 +3,7 @@
 //! Laws
 //! - The footer is believed when it is intact; else the content is read, and what comes of it is the same but for what
 //!   cannot be read.
-//! - Only the disk's own errors are errors.
+//! - A place that cannot be read is a place with wrong bytes in it.
 
 use super::footer::{Builder, Footer, GroupEntry, MessageEntry};
 use super::salvage::{self, Around, Before, ColdStep, salvage};
@@ -12,6 +12,7 @@ use super::shared::Shared;
 use super::walk::{self, Depth, Expect, Group, Reader, Step};
 use crate::error::{Error, Result};
 use crate::sys::disk::File;
+use crate::sys::patient;
 use crate::types::{MessageNo, SegmentId};
 use std::io;
 use std::sync::Arc;
@@ -27,7 +28,9 @@ pub(super) struct Survey {
 pub(super) fn survey(file: Arc<dyn File>, kind: SegmentKind, expect: Expect) -> Result<Survey> {
     match Footer::read(&*file, expect.store_id, expect.segment) {
         Ok(footer) => Ok(Survey { footer, lost: None }),
-        Err(Error::Io { context, source }) if source.kind() != io::ErrorKind::UnexpectedEof => {
+        Err(Error::Io { context, source })
+            if source.kind() != io::ErrorKind::UnexpectedEof && !patient::is_unreadable(&source) =>
+        {
             Err(Error::Io { context, source })
         }
         Err(why) => Ok(Survey { footer: from_content(file, kind, expect)?, lost: Some(why) }),

@@ -12,47 +12,94 @@ use super::record::{self, Body, HEAD_BYTES, Head, Kind, MessageHead, Relocate, T
 use crate::codec::Decoder;
 use crate::error::{Error, Result};
 use crate::sys::disk::File;
+use crate::sys::patient::{BadPiece, BadPieces};
 use crate::types::{AccountId, Lsn, MessageNo, SegmentId};
+use std::ops::Range;
 use std::sync::Arc;
 
 const BUFFER_BYTES: usize = 1 << 20;
 
-/// Reads forward through a file.
+/// What the disk cannot read is damaged like bytes that do not fit; only this tells them apart.
+const UNREADABLE: &str = "a piece of the disk";
+
+/// The disk fails to read.
+pub(super) fn unreadable(why: &dyn std::fmt::Display) -> Error {
+    Error::corrupt(UNREADABLE, format!("it cannot be read: {why}"))
+}
+
+/// Whether it is not the bytes that are wrong: the disk does not give them.
+pub(super) fn is_unreadable(error: &Error) -> bool {
+    matches!(error, Error::Corrupt { what, .. } if what == UNREADABLE)
+}
+
+/// Reads forward through a file, and around what of it cannot be read.
 pub(super) struct Reader {
     file: Arc<dyn File>,
     end: u64,
     buffer: Vec<u8>,
     start: u64,
+    bad: BadPieces,
 }
 
 impl Reader {
     pub(super) fn new(file: Arc<dyn File>, end: u64) -> Self {
-        Self { file, end, buffer: Vec::new(), start: 0 }
+        Self { file, end, buffer: Vec::new(), start: 0, bad: BadPieces::default() }
     }
 
     pub(super) fn end(&self) -> u64 {
         self.end
     }
 
-    /// The bytes at a place; an error when they are past the end.
+    /// The bytes at a place; an error when they are past the end, or one of them cannot be read.
     pub(super) fn bytes(&mut self, at: u64, len: usize) -> Result<&[u8]> {
-        let bad = || Error::corrupt("a segment", "it ends too early");
+        self.fill(at, len)?;
+        if let Some(bad) = self.bad.within(&(at..at + len as u64)) {
+            return Err(unreadable(&bad.why));
+        }
+        self.filled(at, len)
+    }
+
+    /// The same, with zeros for what cannot be read: to look for something, or to keep what there is.
+    pub(super) fn raw(&mut self, at: u64, len: usize) -> Result<&[u8]> {
+        self.fill(at, len)?;
+        self.filled(at, len)
+    }
+
+    /// What of a range, as far as it was read, could not be.
+    pub(super) fn unreadable_in(&self, range: &Range<u64>) -> Option<&BadPiece> {
+        self.bad.within(range)
+    }
+
+    /// All that could not be read so far.
+    pub(super) fn bad_pieces(&self) -> &BadPieces {
+        &self.bad
+    }
+
+    fn fill(&mut self, at: u64, len: usize) -> Result<()> {
         if at.checked_add(len as u64).is_none_or(|end| end > self.end) {
-            return Err(bad());
+            return Err(too_short());
         }
         let have = self.start..self.start + self.buffer.len() as u64;
-        if !(have.contains(&at) && at + len as u64 <= have.end) {
-            let want = (self.end - at).min(BUFFER_BYTES.max(len) as u64) as usize;
-            self.buffer.resize(want, 0);
-            self.start = at;
-            if let Err(e) = self.file.read_exact_at(&mut self.buffer, at) {
-                self.buffer.clear();
-                return Err(Error::io("reading a segment", e));
-            }
+        if have.contains(&at) && at + len as u64 <= have.end {
+            return Ok(());
         }
-        let from = (at - self.start) as usize;
-        self.buffer.get(from..from + len).ok_or_else(bad)
+        let want = (self.end - at).min(BUFFER_BYTES.max(len) as u64) as usize;
+        self.buffer.resize(want, 0);
+        self.start = at;
+        self.bad.read(&*self.file, &mut self.buffer, at).map_err(|e| {
+            self.buffer.clear();
+            Error::io("reading a segment", e)
+        })
     }
+
+    fn filled(&self, at: u64, len: usize) -> Result<&[u8]> {
+        let from = (at - self.start) as usize;
+        self.buffer.get(from..from + len).ok_or_else(too_short)
+    }
+}
+
+fn too_short() -> Error {
+    Error::corrupt("a segment", "it ends too early")
 }
 
 /// Whose group is expected.
@@ -161,6 +208,10 @@ pub(super) fn step(reader: &mut Reader, expect: Expect, at: u64, depth: Depth) -
     let header = match header_at(reader, expect, at) {
         Ok(header) => header,
         Err(Error::Io { context, source }) => return Err(Error::Io { context, source }),
+        // What begins like no header is none, whatever follows where nothing can be read.
+        Err(why) if is_unreadable(&why) && reader.bytes(at, MAGIC.len()).is_ok_and(|m| m != MAGIC) => {
+            return Ok(Step::Broken { header: None, why: Error::corrupt("a group header", "there is none") });
+        }
         Err(why) => return Ok(Step::Broken { header: None, why }),
     };
     match read_records(reader, &header, at, depth) {
@@ -260,7 +311,7 @@ pub(super) fn next_header(reader: &mut Reader, expect: Expect, from: u64) -> Res
     let mut at = from.next_multiple_of(ALIGN as u64);
     while at + HEADER_BYTES as u64 <= reader.end() {
         let len = (reader.end() - at).min(BUFFER_BYTES as u64) as usize;
-        let chunk = reader.bytes(at, len)?;
+        let chunk = reader.raw(at, len)?;
         let candidates: Vec<u64> = memchr::memmem::find_iter(chunk, MAGIC)
             .filter(|i| i % ALIGN == 0)
             .map(|i| at + i as u64)
@@ -282,7 +333,7 @@ pub(super) fn content_end(reader: &mut Reader, from: u64) -> Result<u64> {
     let (mut at, mut last) = (from, from);
     while at < reader.end() {
         let len = (reader.end() - at).min(BUFFER_BYTES as u64) as usize;
-        let chunk = reader.bytes(at, len)?;
+        let chunk = reader.raw(at, len)?;
         if let Some(i) = chunk.iter().rposition(|b| *b != 0) {
             last = at + i as u64 + 1;
         }
@@ -301,4 +352,36 @@ pub(super) fn check_segment_header(file: &dyn File, expect: Expect) -> Result<()
         return Err(Decoder::new(&bytes, "a segment header").bad("the file belongs elsewhere"));
     }
     Ok(())
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use crate::sys::disk::Disk;
+    use crate::sys::sim::SimDisk;
+    use std::path::Path;
+
+    /// At the end of a page behind which nothing can be read: zeros that no group begins with, and where one may begin.
+    #[test]
+    fn no_group_begins_with_zeros_whatever_cannot_be_read_behind_them() {
+        let disk = SimDisk::new(1);
+        disk.create_dir_all(Path::new("/s")).unwrap();
+        let file = disk.create(Path::new("/s/f")).unwrap();
+        file.write_all_at(&[0; 8192], 0).unwrap();
+        file.write_all_at(MAGIC, 2048 - 16).unwrap();
+        disk.bad_sector(Path::new("/s/f"), 4096, 512);
+        let expect = Expect { store_id: [1; 16], segment: SegmentId(1) };
+        let mut reader = Reader::new(Arc::from(file), 8192);
+        let mut unreadable = |at| match step(&mut reader, expect, at, Depth::Blocks).unwrap() {
+            Step::Broken { header: None, why } => is_unreadable(&why),
+            other => panic!("{other:?}"),
+        };
+        assert!(!unreadable(4096 - 8) && !unreadable(4096 - 40) && !unreadable(2048 - 16));
+        assert!(unreadable(4096) && unreadable(4096 + 8));
+        disk.open(Path::new("/s/f")).unwrap().write_all_at(MAGIC, 4096 - 16).unwrap();
+        let mut reader = Reader::new(Arc::from(disk.open(Path::new("/s/f")).unwrap()), 8192);
+        let begins = step(&mut reader, expect, 4096 - 16, Depth::Blocks).unwrap();
+        assert!(matches!(begins, Step::Broken { header: None, why } if is_unreadable(&why)));
+    }
 }

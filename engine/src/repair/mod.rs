@@ -77,6 +77,7 @@ impl Store {
         repair.holes()?;
         repair.lost_messages()?;
         repair.indexes()?;
+        repair.close_segments();
         repair.snapshots()?;
         repair.segments()?;
         repair.forget()?;
@@ -118,6 +119,19 @@ impl Repair<'_, '_> {
             self.leave("the text index of some account failed; it is tried again by itself".to_owned());
         }
         Ok(())
+    }
+
+    /// What is being written is closed, so that the snapshots cover it and it may go.
+    fn close_segments(&mut self) {
+        let planned: BTreeSet<SegmentId> = self.plan.segments().collect();
+        let segments = self.store.core().log.segments();
+        if !segments.iter().any(|info| !info.sealed && planned.contains(&info.id)) {
+            return;
+        }
+        // Without room for another one it stays, which is said with it.
+        if let Err(error) = self.store.keeper().roll() {
+            tracing::warn!(%error, "the segment being written could not be closed");
+        }
     }
 
     /// Two whole snapshots, so that nothing rests on what is damaged.

@@ -3,11 +3,13 @@
 //! Laws
 //! - A file there is durable, name and bytes, before what it was copied from goes.
 //! - Nothing there is written over but by the same again, and nothing is removed.
+//! - What cannot be read of a file is zeros in its copy, and `NAME.unreadable` says where.
 //! - The record has facts of rows; no message's text stands in it.
 
 use crate::accounts::Account;
 use crate::error::{Error, Result};
 use crate::mailbox::{Mailbox, Row};
+use crate::sys::patient::BadPieces;
 use crate::txn::Core;
 use crate::types::MessageNo;
 use serde_json::json;
@@ -122,14 +124,19 @@ pub fn copy(core: &Core, from: &Path) -> Result<Option<String>> {
         let source = disk.open(from)?;
         let len = source.len_bytes()?;
         let target = disk.create(&to)?;
-        let mut at = 0;
+        let (mut at, mut bad) = (0, BadPieces::default());
         while at < len {
             let mut bytes = vec![0; (len - at).min(COPY_BYTES) as usize];
-            source.read_exact_at(&mut bytes, at)?;
+            bad.read(&*source, &mut bytes, at)?;
             target.write_all_at(&bytes, at)?;
             at += bytes.len() as u64;
         }
         target.sync_data()?;
+        if !bad.all().is_empty() {
+            let note = disk.create(&free_name(core, &format!("{}.unreadable", file_name(&to))))?;
+            note.write_all_at(bad.note().as_bytes(), 0)?;
+            note.sync_data()?;
+        }
         disk.sync_dir(&core.log.dir().join(FOLDER))
     };
     match copy() {

@@ -276,7 +276,13 @@ impl Keeper {
         if keeps_history || open_bytes < log.segment_bytes() / OPEN_WORTH_CLOSING {
             return Ok(());
         }
-        log.roll_at_next_group();
+        self.roll()
+    }
+
+    /// The log goes on in a new segment, and body segments that nobody writes to are closed: what was being written may go.
+    pub fn roll(&self) -> Result<()> {
+        self.core.log.close_idle_bodies();
+        self.core.log.roll_at_next_group();
         self.core.submit(|head| {
             head.admit(Room::Compaction)?;
             head.builder().push_txn(None, &op::encode(&[]));

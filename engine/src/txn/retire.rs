@@ -38,7 +38,7 @@ pub fn retire(core: &Core, id: SegmentId, told: &mut Work<'_>) -> Result<Retired
         return Ok(Retired::Gone { moved: 0 });
     };
     if !info.sealed {
-        let why = "it is being written; restart the server, or stop it, and repair again";
+        let why = "it is being written, and could not be closed; repair again";
         return Ok(Retired::Stays(why.to_owned()));
     }
     if info.kind == SegmentKind::Log {

@@ -30,7 +30,9 @@ pub fn rot(disk: &SimDisk, rng: &mut Rng) -> String {
     let file = rng.pick(&files).unwrap().clone();
     let (len, name) = (len(disk, &file), file.display().to_string());
     let at = rng.next() % len.max(1);
-    match rng.below(10) {
+    // Where not even one copy can be read the store is not opened.
+    let is_top = file.parent() == Some(Path::new(DIR));
+    match rng.below(12) {
         0 => {
             disk.remove_file(&file).unwrap();
             disk.sync_dir(file.parent().unwrap()).unwrap();
@@ -48,6 +50,11 @@ pub fn rot(disk: &SimDisk, rng: &mut Rng) -> String {
             opened.write_all_at(&vec![0; count as usize], at).unwrap();
             opened.sync_data().unwrap();
             format!("{count} zeroes at {at} of {len} of {name}")
+        }
+        4 | 5 if !is_top => {
+            let (at, count) = (at / 512 * 512, 512 * (1 + rng.next() % 4));
+            assert!(disk.bad_sector(&file, at, count));
+            format!("{count} bytes at {at} of {len} of {name} cannot be read")
         }
         _ => {
             let bit = rng.below(8) as u8;

@@ -180,14 +180,15 @@ impl Run {
             self.disk.cut_at_operation(at);
         }
         if opens_in_weather {
-            // What cannot be read while it opens is damage, and rightly said to be: see the failpoints.
-            self.disk.set_weather(Weather { read_eio_one_in: 0, ..weather });
+            // What stays unreadable while it opens is damage, and rightly said to be: see the bad sectors.
+            self.disk.set_weather(Weather { reads_recover: true, ..weather });
         }
         let opened = self.open();
         self.disk.set_weather(Weather::default());
         let store = match opened {
             Ok(store) => store,
-            Err(_) if self.disk.is_off() || (opens_in_weather && weather != Weather::default()) => {
+            // An error of a read that passes is none.
+            Err(_) if self.disk.is_off() || (opens_in_weather && !fails_reads_alone(weather)) => {
                 return Ok((end.unclean(), None));
             }
             Err(error) => return Err(format!("the store does not open: {error}")),
@@ -388,6 +389,11 @@ impl Run {
     }
 }
 
+/// Nothing fails, or nothing but reads.
+fn fails_reads_alone(weather: Weather) -> bool {
+    Weather { read_eio_one_in: 0, ..weather } == Weather::default()
+}
+
 fn random_weather(rng: &mut Rng) -> Weather {
     let mut weather = Weather::default();
     let one_in = 10 + rng.below(60);
@@ -401,6 +407,7 @@ fn random_weather(rng: &mut Rng) -> Weather {
         6 => {
             weather = Weather {
                 read_eio_one_in: 60,
+                reads_recover: false,
                 write_eio_one_in: 60,
                 sync_eio_one_in: 90,
                 sync_dir_eio_one_in: 90,

@@ -93,7 +93,7 @@ fn whole(args: &Args, dir: &Path, output: &Output) -> anyhow::Result<ExitCode> {
         }
     })?;
     for damaged in &restored.damaged {
-        say(&format!("{damaged} changed since it was made; run `mailcask check --deep`"));
+        say(&format!("{damaged}; run `mailcask check --deep`"));
     }
     for lost in &restored.unavailable {
         let (account, mailbox, uids) = (&lost.account, &lost.mailbox, &lost.uids);

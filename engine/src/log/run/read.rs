@@ -12,6 +12,7 @@ use super::format::{
 use crate::codec::Decoder;
 use crate::error::{Error, Result};
 use crate::sys::disk::{Disk, File};
+use crate::sys::patient::is_unreadable;
 use crate::types::Lsn;
 use std::io;
 use std::path::Path;
@@ -265,6 +266,7 @@ fn read_index(bytes: &[u8], index_at: u64, what: &str) -> Result<Vec<(Vec<u8>, u
 fn read_at(file: &dyn File, buf: &mut [u8], at: u64, what: &str) -> Result<()> {
     file.read_exact_at(buf, at).map_err(|e| match e.kind() {
         io::ErrorKind::UnexpectedEof => Error::corrupt(what, "it ends too early"),
+        _ if is_unreadable(&e) => Error::corrupt(what, format!("it cannot be read: {e}")),
         _ => Error::io(format!("reading {what}"), e),
     })
 }

@@ -6,12 +6,14 @@
 //!   512-byte sectors, each by itself; so is the change of length.
 //! - A failed sync marks the pages clean without writing them, as Linux does: readers go on seeing bytes
 //!   that no later sync makes durable.
+//! - A bad place stays unreadable, whatever becomes of the power, until it is written again.
 //! - A page never written costs nothing, and copies of a file share the pages that are alike: a disk is
 //!   cheap to copy at every step of a run.
 
 use super::rng::Rng;
 use super::weather::{Fault, FaultCounts};
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
 use std::sync::Arc;
 
 const PAGE_BYTES: usize = 4096;
@@ -114,6 +116,8 @@ pub(super) struct Content {
     seen: Pages,
     durable: Pages,
     dirty_pages: BTreeSet<usize>,
+    /// What cannot be read.
+    bad: Vec<Range<u64>>,
 }
 
 impl Content {
@@ -133,13 +137,29 @@ impl Content {
         let offset = offset as usize;
         let (before, end) = (self.seen.len, offset + bytes.len());
         self.seen.write(bytes, offset);
+        self.heal(offset as u64..end as u64);
         self.touch(offset.min(before), end);
     }
 
     pub(super) fn resize(&mut self, len: usize) {
         let (low, high) = (len.min(self.seen.len), len.max(self.seen.len));
         self.seen.resize(len);
+        self.heal(len as u64..u64::MAX);
         self.touch(low, high);
+    }
+
+    pub(super) fn spoil(&mut self, range: Range<u64>) {
+        self.bad.push(range);
+    }
+
+    pub(super) fn is_bad(&self, range: &Range<u64>) -> bool {
+        self.bad.iter().any(|bad| bad.start < range.end && range.start < bad.end)
+    }
+
+    fn heal(&mut self, range: Range<u64>) {
+        let parts =
+            |bad: &Range<u64>| [bad.start..bad.end.min(range.start), bad.start.max(range.end)..bad.end];
+        self.bad = self.bad.iter().flat_map(parts).filter(|part| part.start < part.end).collect();
     }
 
     fn touch(&mut self, from: usize, to: usize) {
@@ -188,7 +208,8 @@ impl Content {
                 _ => left.take_page(&self.seen, *page),
             }
         }
-        Self { durable: left.clone(), seen: left, dirty_pages: BTreeSet::new() }
+        let bad = self.bad.clone();
+        Self { durable: left.clone(), seen: left, dirty_pages: BTreeSet::new(), bad }
     }
 }
 

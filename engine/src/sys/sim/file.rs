@@ -19,8 +19,16 @@ impl File for SimFile {
         state.powered()?;
         let struck = state.faults.read_strike == Some(state.reads);
         state.reads += 1;
-        let one_in = state.faults.weather.read_eio_one_in;
+        let place = (self.inode, offset);
+        let recovers = state.faults.weather.reads_recover && state.faults.last_struck_read == Some(place);
+        let one_in = if recovers { 0 } else { state.faults.weather.read_eio_one_in };
         if struck || state.strikes(Some(FaultKind::ReadEio), one_in, Fault::ReadEio) {
+            state.faults.last_struck_read = Some(place);
+            return Err(eio("read"));
+        }
+        let content = state.content(self.inode)?;
+        if content.is_bad(&(offset..offset + buf.len() as u64)) {
+            state.faults.counts.count(Fault::BadSector);
             return Err(eio("read"));
         }
         match state.content(self.inode)?.read(buf, offset) {

@@ -4,8 +4,8 @@
 //! - One seed, one history of operations: one outcome. Nothing here asks the machine for anything.
 //! - A clone is the same disk. `power_cut` and `kill` give another disk, as it is found afterwards; the old
 //!   one goes on by itself, so a thread that outlives its "process" cannot touch the new one.
-//! - Every fault is one that a real disk shows: no space, an I/O error, a sync that fails and loses the
-//!   pages, a sync that lies, power off at an operation, a flipped bit.
+//! - Every fault is one that a real disk shows: no space, an I/O error, a sector that cannot be read, a sync
+//!   that fails and loses the pages, a sync that lies, power off at an operation, a flipped bit.
 
 mod content;
 mod file;
@@ -204,6 +204,15 @@ impl SimDisk {
     #[must_use]
     pub fn is_off(&self) -> bool {
         self.state.lock().off
+    }
+
+    /// These bytes cannot be read any more, until they are written again. False when there is no such file.
+    pub fn bad_sector(&self, path: &Path, offset: u64, len: u64) -> bool {
+        let mut state = self.state.lock();
+        let Some(inode) = state.names.get(path) else { return false };
+        let Some(content) = state.contents.get_mut(&inode) else { return false };
+        content.spoil(offset..offset.saturating_add(len));
+        true
     }
 
     /// The bit rots, on the platter and in the cache. False when there is no such file.

@@ -154,6 +154,7 @@ fn the_weather_strikes_by_chance_and_is_counted() {
         let disk = disk(seed);
         disk.set_weather(Weather {
             read_eio_one_in: 3,
+            reads_recover: false,
             write_eio_one_in: 3,
             sync_eio_one_in: 3,
             sync_dir_eio_one_in: 3,

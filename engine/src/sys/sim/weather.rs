@@ -4,6 +4,7 @@
 //! - Every fault that struck is counted by its kind: a run can say what it has survived.
 //! - Chances are drawn from the disk's own seed, and only for kinds that are on.
 
+use super::names::Inode;
 use super::rng::Rng;
 use std::collections::BTreeMap;
 use std::fmt;
@@ -36,6 +37,8 @@ pub enum Strike {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Weather {
     pub read_eio_one_in: u64,
+    /// What could not be read can be, tried again at once.
+    pub reads_recover: bool,
     /// A random part of the bytes is written all the same.
     pub write_eio_one_in: u64,
     pub sync_eio_one_in: u64,
@@ -51,6 +54,7 @@ pub struct Weather {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Fault {
     ReadEio,
+    BadSector,
     WriteEio,
     SyncEio,
     SyncDirEio,
@@ -107,6 +111,8 @@ pub(super) struct Faults {
     pub(super) strike: Option<(u64, Strike)>,
     /// The read of that number fails.
     pub(super) read_strike: Option<u64>,
+    /// The file and offset of the read that failed last.
+    pub(super) last_struck_read: Option<(Inode, u64)>,
 }
 
 impl Faults {
