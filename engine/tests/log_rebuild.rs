@@ -3,15 +3,21 @@
 //! `MAILCASK_SEED=n cargo test -p engine --test log_rebuild` runs that seed alone.
 #![allow(clippy::unwrap_used)]
 
+#[path = "torture/rows.rs"]
+#[allow(dead_code)]
+mod rows;
+
+use engine::catalog::Catalog;
 use engine::log::run::{Covers, RunWriter};
 use engine::log::{GroupBuilder, Log, LogOptions, LogWriter, Opened, Room, RunInfo, RunSet, SegmentKind};
 use engine::ops::{AppendItem, FlagChange, FlagOp, NewAccount};
 use engine::sys::clock::SimClock;
 use engine::sys::disk::Disk;
 use engine::sys::sim::{Rng, SimDisk};
-use engine::types::{AccountId, Lsn, MessageNo};
+use engine::types::{AccountId, Lsn, MessageNo, Uid};
 use engine::work::Work;
 use engine::{Store, StoreOptions};
+use rows::KeptRows;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -411,4 +417,101 @@ fn a_whole_store_comes_back_without_its_manifests() {
         assert!(report.is_clean(), "seed {seed}: {:?}", report.findings);
         store.close().unwrap();
     }
+}
+
+/// A store whose catalog outlives the process.
+fn open_over(disk: &SimDisk, rows: &KeptRows) -> Store {
+    let clock = Arc::new(SimClock::new(1_700_000_000_000));
+    let (disk, rows) = (Arc::new(disk.clone()), rows.clone());
+    let catalog = || Ok(Catalog::over(Box::new(rows)));
+    Store::open_over(disk, clock, Path::new(DIR), StoreOptions::for_tests(), catalog).unwrap()
+}
+
+fn append(store: &Store, text: &str) -> (Uid, MessageNo) {
+    let id = store.account_id("a").unwrap();
+    let inbox = store.account(id).unwrap().mailbox_named("INBOX").unwrap().header.id;
+    let mut stager = store.stager();
+    stager.write(text.as_bytes()).unwrap();
+    let item = AppendItem { message: stager.finish().unwrap(), flags: vec![], internal_date: None };
+    let uid = store.append(id, inbox, vec![item]).unwrap().uids.iter().next().map(Uid).unwrap();
+    (uid, store.mailbox(id, inbox).unwrap().by_uid(uid).unwrap().unwrap().message)
+}
+
+fn new_account(store: &Store, name: &str) -> (AccountId, u32) {
+    let id = store.create_account(&NewAccount { name, ..NewAccount::default() }).unwrap();
+    (id, store.account(id).unwrap().mailbox_named("INBOX").unwrap().header.uid_validity.0)
+}
+
+fn lose_manifests(disk: &SimDisk) {
+    FILES[..2].iter().for_each(|name| disk.remove_file(&path(name)).unwrap());
+    disk.sync_dir(Path::new(DIR)).unwrap();
+}
+
+/// With the manifests goes what the newest segment was called. When that is lost too, nothing speaks of its groups.
+#[test]
+fn an_end_that_nothing_proves_to_be_the_end_makes_counters_jump() {
+    let (disk, rows) = (SimDisk::new(1), KeptRows::default());
+    let store = open_over(&disk, &rows);
+    new_account(&store, "a");
+    for n in 0..5 {
+        append(&store, &format!("Subject: {n}\r\n\r\n"));
+    }
+    store.close().unwrap();
+    drop(store);
+    // Once more, and up to a kill.
+    let store = open_over(&disk, &rows);
+    let (last, number) = append(&store, "Subject: lost\r\n\r\n");
+    let (lost_id, lost_validity) = new_account(&store, "b");
+    let (killed, rows) = (disk.kill(), rows.reopened(&disk, None));
+    disk.cut_at_operation(disk.operations());
+    drop(store.close());
+    lose_manifests(&killed);
+    let names = killed.list(&path("log")).unwrap();
+    let newest = names.iter().filter(|name| name.ends_with(".seg")).max().unwrap();
+    killed.remove_file(&path("log").join(newest)).unwrap();
+    killed.sync_dir(&path("log")).unwrap();
+
+    // The opening that jumps may be interrupted anywhere, and the power go right after it: no catalog says more then.
+    let operations = {
+        let disk = killed.kill();
+        open_over(&disk, &rows.reopened(&disk, None));
+        disk.operations()
+    };
+    for n in 0..=operations {
+        let disk = killed.kill();
+        disk.cut_at_operation(n);
+        let clock = Arc::new(SimClock::new(1_700_000_000_000));
+        let over = rows.reopened(&disk, None);
+        let catalog = || Ok(Catalog::over(Box::new(over)));
+        let (dir, options) = (Path::new(DIR), StoreOptions::for_tests());
+        let first = Store::open_over(Arc::new(disk.clone()), clock, dir, options, catalog);
+        let disk = disk.power_cut();
+        drop(first);
+        let store = open_over(&disk, &KeptRows::default());
+        let (uid, message) = append(&store, "Subject: new\r\n\r\n");
+        let (id, validity) = new_account(&store, "b");
+        assert!(
+            uid > last && message > number,
+            "operation {n}: UID {uid} after {last}, {message} after {number}"
+        );
+        assert!(id > lost_id && validity > lost_validity, "operation {n}: {id} {validity}");
+        let report = store.check(true).unwrap();
+        assert!(report.is_clean(), "operation {n}: {:?}", report.findings);
+        store.close().unwrap();
+    }
+}
+
+#[test]
+fn an_end_that_is_proved_by_a_clean_stop_costs_no_numbers() {
+    let (disk, rows) = (SimDisk::new(1), KeptRows::default());
+    let store = open_over(&disk, &rows);
+    new_account(&store, "a");
+    let (last, number) = append(&store, "Subject: one\r\n\r\n");
+    store.close().unwrap();
+    let disk = disk.kill();
+    lose_manifests(&disk);
+    let store = open_over(&disk, &rows);
+    assert!(store.recovery().manifest_rebuilt.is_some());
+    assert_eq!(append(&store, "Subject: two\r\n\r\n"), (Uid(last.0 + 1), MessageNo(number.0 + 1)));
+    store.close().unwrap();
 }

@@ -6,7 +6,7 @@ mod torture;
 
 use engine::ops::{NewAccount, Recipient};
 use engine::sys::clock::SimClock;
-use engine::sys::sim::{FaultKind, SimDisk};
+use engine::sys::sim::{FaultKind, SimDisk, Strike};
 use engine::types::AccountId;
 use engine::{Error, Store, StoreOptions};
 use std::path::Path;
@@ -15,10 +15,13 @@ use torture::life::plain;
 use torture::many::one;
 use torture::step::stage;
 
-fn open(disk: &SimDisk) -> (Store, AccountId) {
+fn try_open(disk: &SimDisk) -> engine::Result<Store> {
     let clock = Arc::new(SimClock::new(1_700_000_000_000));
-    let options = StoreOptions::for_tests();
-    let store = Store::open_on(Arc::new(disk.clone()), clock, Path::new("/store"), options).unwrap();
+    Store::open_on(Arc::new(disk.clone()), clock, Path::new("/store"), StoreOptions::for_tests())
+}
+
+fn open(disk: &SimDisk) -> (Store, AccountId) {
+    let store = try_open(disk).unwrap();
     let id = store.create_account(&NewAccount { name: "ann", ..NewAccount::default() }).unwrap();
     (store, id)
 }
@@ -61,4 +64,37 @@ fn after_a_failed_sync_of_a_large_message_writes_say_that_the_store_is_poisoned(
     assert!(matches!(store.create_mailbox(id, "x", None), Err(Error::Poisoned)));
     assert!(matches!(store.close(), Err(Error::Poisoned)));
     assert_eq!(store.account(id).unwrap().messages(), 1, "reading goes on");
+}
+
+/// A manifest whose folder could not be synced may be on the disk all the same, with the snapshot run that it names;
+/// the next snapshot wrote that run anew.
+#[test]
+fn a_run_that_an_uncertain_manifest_names_stays_as_it_is() {
+    let prepared = || {
+        let disk = SimDisk::new(1);
+        let (store, id) = open(&disk);
+        deliver(&store, id, "Subject: one\r\n\r\n").unwrap();
+        let at = disk.operations();
+        (disk, store, at)
+    };
+    let (disk, store, at) = prepared();
+    store.snapshot().unwrap();
+    let operations = disk.operations() - at;
+    drop(store);
+    // The first one fails somewhere, the power goes somewhere in the second.
+    for (n, m) in (0..operations).flat_map(|n| (0..4).map(move |m| (n, m))) {
+        let (disk, store, at) = prepared();
+        disk.strike_operation(at + n, Strike::Eio);
+        drop(store.snapshot());
+        disk.cut_at_operation(disk.operations() + m);
+        drop(store.snapshot());
+        for _ in 0..4 {
+            let found = try_open(&disk.power_cut()).unwrap();
+            let damage = &found.recovery().damage;
+            assert!(
+                damage.is_empty(),
+                "operation {n} of {operations} failed, power lost {m} later: {damage:?}"
+            );
+        }
+    }
 }

@@ -8,6 +8,7 @@ mod torture;
 use engine::Store;
 use engine::sys::sim::Rng;
 use torture::each::{Ended, Prepared, each_operation};
+use torture::rows::KeptRows;
 use torture::step::{New, Step, random_text};
 use torture::world::{World, read_out};
 
@@ -106,6 +107,28 @@ fn batches_of_appends() {
     }
 }
 
+/// The AccountId and the MessageNo that were given last, as far as they are seen.
+fn given_last(world: &World) -> (u32, u64) {
+    let messages = world.accounts.values().flat_map(|account| account.mailboxes.values());
+    let facts = messages.flat_map(|mailbox| &mailbox.messages).filter_map(|message| message.facts.as_ref());
+    let numbers = facts.map(|facts| facts.number).max().unwrap_or_default();
+    (world.accounts.values().filter_map(|account| account.id).max().unwrap_or_default(), numbers)
+}
+
+/// Those that a new account and a message for it are given.
+fn gives(store: &Store) -> (u32, u64) {
+    let name = "new".to_owned();
+    let account = Step::CreateAccount { name: name.clone(), quota_bytes: None };
+    let message =
+        Step::Deliver { accounts: vec![name.clone()], detail: None, text: "Subject: new\r\n\r\n".into() };
+    for step in [account, message] {
+        step.on_store(store).unwrap();
+    }
+    given_last(&World {
+        accounts: [(name.clone(), read_out(store).unwrap().accounts.remove(&name).unwrap())].into(),
+    })
+}
+
 /// A catalog ahead of the log says that acknowledged groups are lost. However the opening is struck that finds
 /// it, in the end every counter of everybody has jumped past what may have been given.
 #[test]
@@ -132,6 +155,15 @@ fn a_lost_end_is_not_forgotten_before_all_counters_have_jumped() {
                 let (now, before) = (uid_next(&said, name), uid_next(&ahead.world, name));
                 assert!(now >= before + (1 << 20), "{when}: UIDNEXT of {name} is {now}, it was {before}");
             }
+            // What the store itself gives has jumped with them, and the log says so: the power may go right now.
+            let next = disk.power_cut();
+            disk.cut_at_operation(disk.operations());
+            drop(store.close());
+            let store = ahead.open_with(&next, KeptRows::default()).unwrap_or_else(|e| panic!("{when}: {e}"));
+            let (last_id, last_number) = given_last(&ahead.world);
+            let (id, number) = gives(&store);
+            assert!(id > last_id + (1 << 10), "{when}: account {id} after {last_id}");
+            assert!(number > last_number + (1 << 20), "{when}: message {number} after {last_number}");
             store.close().unwrap();
         },
     );

@@ -39,11 +39,11 @@ impl Check<'_, '_> {
                 }
             }
         }
-        let (lsn, seen) = {
+        let (lsn, ids, seen) = {
             let published = core.published.lock();
-            let seen: Vec<Arc<Account>> =
-                core.registry.ids().into_iter().filter_map(|id| core.registry.resident(id)).collect();
-            (published.lsn, seen)
+            let ids = core.registry.ids();
+            let seen: Vec<Arc<Account>> = ids.iter().filter_map(|id| core.registry.resident(*id)).collect();
+            (published.lsn, ids, seen)
         };
         self.report.lsn = lsn;
         self.work.step("replaying the log", 0, lsn.0, Unit::Transactions)?;
@@ -57,7 +57,9 @@ impl Check<'_, '_> {
             self.rows(account)?;
         }
         for id in from_log.told.registry.ids() {
-            if core.registry.account(id).is_err() && !self.evidence.accounts.contains_key(&id) {
+            let is_seen = seen.iter().any(|account| account.id == id);
+            let is_deleted_since = ids.contains(&id) && !core.registry.ids().contains(&id);
+            if !is_seen && !is_deleted_since && !self.evidence.accounts.contains_key(&id) {
                 let object = format!("account {id}");
                 self.account_is_wrong(Kind::Mailbox, id, &object, "the log has it, the store does not");
             }

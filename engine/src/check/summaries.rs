@@ -22,7 +22,7 @@ impl Check<'_, '_> {
         let total = ids.len() as u64;
         for (done, id) in (0..).zip(ids) {
             self.work.step("comparing summaries", done, total, Unit::Objects)?;
-            match self.summaries_of(id) {
+            match self.look(id, Self::summaries_of) {
                 Ok(()) | Err(Error::NoSuchAccount) => {}
                 Err(Error::Interrupted) => return Err(Error::Interrupted),
                 // Rows that cannot be read are the catalog's finding.

@@ -125,6 +125,11 @@ fn operation(op: &Op) -> String {
         Op::JumpMailbox { mailbox, uid_next, uid_validity } => {
             format!("mailbox {mailbox}: uidnext up to {uid_next}, uidvalidity {uid_validity}")
         }
+        Op::JumpStore { next_account, next_message, uid_validity } => {
+            format!(
+                "counters up to next account {next_account}, next message {next_message}, uidvalidity {uid_validity}"
+            )
+        }
     }
 }
 

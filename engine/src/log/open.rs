@@ -6,6 +6,7 @@
 //! - Bytes that cannot be read are damage where it is certain what they were part of. Where the newest groups may have stood,
 //!   they stop the open: nobody could tell what is lost, and nothing is cut there.
 //! - Damage does not stop the open. It goes into the manifest, so that every later open reports it until it is repaired.
+//! - A manifest made again does not know how far the log went: its end counts as lost until a view proves that it is not.
 //! - Opening twice gives the same log.
 
 use super::bodies::Bodies;
@@ -527,13 +528,19 @@ impl Opening {
         m.durable_lsn = m.durable_lsn.max(prev_lsn);
         m.highest_message = m.highest_message.max(self.locations.highest());
         m.time_ms = m.segments.values().map(|s| s.newest_time_ms).fold(m.time_ms, u64::max);
+        if self.report.rebuilt_manifest.is_some() {
+            // With the first manifest that does not show any more how it came to be.
+            m.add_damage(Damage::lost_end(prev_lsn.max(Lsn(1))));
+        }
         m.store(&*self.disk, &self.dir).map_err(manifest::Replace::into_error)?;
         self.remove_superseded();
         self.reserve.refill(&*self.disk, self.clock.now_ms());
         let mut report = self.report;
         report.epoch = self.manifest.epoch;
-        report.damage = self.manifest.damage.clone();
-        report.clean &= report.damage.is_empty() && report.cut_tail_bytes == 0;
+        // A lost end is asked for by itself: a view may prove that there is none.
+        let is_proved = |d: &&Damage| d.lost_up_to().is_none();
+        report.damage = self.manifest.damage.iter().filter(is_proved).cloned().collect();
+        report.clean &= self.manifest.damage.is_empty() && report.cut_tail_bytes == 0;
         report.clean &= report.rebuilt_manifest.is_none();
         let shared = Arc::new(Shared {
             store_id: self.manifest.store_id,

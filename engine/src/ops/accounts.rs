@@ -175,7 +175,7 @@ impl Store {
     pub(super) fn jump_numbers(&self, lost_up_to: Lsn) -> Result<()> {
         tracing::warn!(lost_up_to = lost_up_to.0, "counters jump past what may have been issued");
         let ids = self.core().registry.ids();
-        // All of them in one group: after a crash either everybody has jumped or nobody has.
+        // All of them in one group, the store's own too: after a crash either everybody has jumped or nobody has.
         self.core().submit(move |head| {
             let mut jumps = Vec::new();
             for id in ids {
@@ -196,6 +196,7 @@ impl Store {
                 }));
                 jumps.push((id, ops));
             }
+            head.jump_store();
             jumps.into_iter().try_for_each(|(id, ops)| head.commit(id, ops))
         })?;
         self.core().log.loss_settled()

@@ -86,6 +86,8 @@ impl LaterAccount {
             Op::DeleteMailbox { mailbox } | Op::Keyword { mailbox, .. } => self.change(*mailbox, Uid(0)),
             // Seen by nobody but the server.
             Op::Recent { .. } | Op::Delivered { .. } => {}
+            // Of no account.
+            Op::JumpStore { .. } => {}
             Op::Jump { modseq, next_email, next_mailbox } => {
                 self.modseq = self.modseq.max(*modseq);
                 self.next_email = self.next_email.max(*next_email);

@@ -200,9 +200,6 @@ impl Store {
     ) -> Result<Self> {
         let mut numbers = recovered.numbers;
         numbers.next_message = numbers.next_message.max(log.highest_message_no().next());
-        if recovered.lost_up_to.is_some() {
-            numbers.jump();
-        }
         let thread_key = blake3::derive_key("mailcask thread id", &log.store_id());
         let published = Published {
             lsn: recovered.last_lsn,

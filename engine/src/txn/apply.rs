@@ -44,8 +44,8 @@ pub fn apply(account: &mut Account, op: &Op, pager: &Arc<Pager>) -> Result<()> {
             account.next_email = account.next_email.max(*next_email);
             account.next_mailbox = account.next_mailbox.max(*next_mailbox);
         }
-        // Kept by the table of deliveries, not by the account.
-        Op::Delivered { .. } => {}
+        // Kept by the table of deliveries, and by the store, not by the account.
+        Op::Delivered { .. } | Op::JumpStore { .. } => {}
         Op::Keyword { mailbox, .. }
         | Op::Append { mailbox, .. }
         | Op::Flags { mailbox, .. }

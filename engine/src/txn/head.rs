@@ -143,6 +143,13 @@ impl Head {
         }
     }
 
+    /// What is given to the store as a whole jumps past everything possibly issued; the log says so.
+    pub fn jump_store(&mut self) {
+        let op = self.numbers.jump();
+        self.numbers.note_jump(&op);
+        self.open.builder.push_txn(None, &op::encode(&[op]));
+    }
+
     /// UIDVALIDITYs given from now on are above this one.
     pub fn raise_uid_validity(&mut self, given: UidValidity) {
         self.numbers.last_uid_validity = self.numbers.last_uid_validity.max(given);

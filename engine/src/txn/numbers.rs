@@ -34,10 +34,24 @@ impl Numbers {
         }
     }
 
-    /// Past everything possibly issued: acknowledged transactions are lost. UIDVALIDITY follows the clock.
-    pub fn jump(&mut self) {
-        self.next_account = AccountId(self.next_account.0.saturating_add(1 << 10));
-        self.next_message = MessageNo(self.next_message.0.saturating_add(1 << 20));
+    /// Notes what an operation of the store itself used up.
+    pub fn note_jump(&mut self, op: &Op) {
+        if let Op::JumpStore { next_account, next_message, uid_validity } = op {
+            self.next_account = self.next_account.max(*next_account);
+            self.next_message = self.next_message.max(*next_message);
+            self.last_uid_validity = self.last_uid_validity.max(*uid_validity);
+        }
+    }
+
+    /// Past everything possibly issued: acknowledged transactions are lost. UIDVALIDITY follows the clock, but where many
+    /// mailboxes were made at once it was ahead of it.
+    #[must_use]
+    pub fn jump(&self) -> Op {
+        Op::JumpStore {
+            next_account: AccountId(self.next_account.0.saturating_add(1 << 10)),
+            next_message: MessageNo(self.next_message.0.saturating_add(1 << 20)),
+            uid_validity: UidValidity(self.last_uid_validity.0.saturating_add(1 << 16)),
+        }
     }
 
     /// A UIDVALIDITY above every one given before: max(last + 1, unix seconds).

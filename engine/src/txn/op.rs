@@ -9,7 +9,9 @@
 use crate::codec::{Decoder, Encoder};
 use crate::error::Result;
 use crate::mailbox::{FlagId, Row, RowFlags, SpecialUse};
-use crate::types::{EmailId, MailboxId, MessageNo, ModSeq, ThreadId, Uid, UidSet, UidValidity, ZonedTime};
+use crate::types::{
+    AccountId, EmailId, MailboxId, MessageNo, ModSeq, ThreadId, Uid, UidSet, UidValidity, ZonedTime,
+};
 use std::sync::Arc;
 
 /// First bytes of BLAKE3(sender, recipient, bytes as received).
@@ -85,6 +87,13 @@ pub enum Op {
         uid_next: Uid,
         uid_validity: UidValidity,
     },
+    /// The same for what is given to the store as a whole. Of no account: its transaction is the store's own.
+    JumpStore {
+        next_account: AccountId,
+        next_message: MessageNo,
+        /// Given last.
+        uid_validity: UidValidity,
+    },
 }
 
 impl Op {
@@ -109,6 +118,7 @@ mod kind {
     pub const DELIVERED: u8 = 11;
     pub const JUMP: u8 = 12;
     pub const JUMP_MAILBOX: u8 = 13;
+    pub const JUMP_STORE: u8 = 14;
 }
 
 /// A transaction's payload: each operation as (kind, body).
@@ -202,6 +212,12 @@ fn encode_op(e: &mut Encoder, op: &Op) {
             e.uint(u64::from(uid_next.0));
             e.uint(u64::from(uid_validity.0));
         }
+        Op::JumpStore { next_account, next_message, uid_validity } => {
+            e.u8(kind::JUMP_STORE);
+            e.uint(u64::from(next_account.0));
+            e.uint(next_message.0);
+            e.uint(u64::from(uid_validity.0));
+        }
     }
 }
 
@@ -250,6 +266,11 @@ fn decode_op(d: &mut Decoder<'_>) -> Result<Op> {
         kind::JUMP_MAILBOX => Op::JumpMailbox {
             mailbox: MailboxId(d.u32()?),
             uid_next: Uid(d.u32()?),
+            uid_validity: UidValidity(d.u32()?),
+        },
+        kind::JUMP_STORE => Op::JumpStore {
+            next_account: AccountId(d.u32()?),
+            next_message: MessageNo(d.uint()?),
             uid_validity: UidValidity(d.u32()?),
         },
         _ => return Err(d.bad("it has an operation that this version does not know")),
@@ -368,6 +389,11 @@ mod tests {
             },
             Op::Jump { modseq: ModSeq(1 << 40), next_email: EmailId(1 << 20), next_mailbox: MailboxId(9) },
             Op::JumpMailbox { mailbox, uid_next: Uid(1 << 20), uid_validity: UidValidity(0) },
+            Op::JumpStore {
+                next_account: AccountId(1 << 10),
+                next_message: MessageNo(1 << 20),
+                uid_validity: UidValidity(1_700_000_000),
+            },
         ]
     }
 
@@ -381,7 +407,7 @@ mod tests {
 
     #[test]
     fn an_operation_of_the_future_stops_the_reader() {
-        assert!(decode(&[14]).is_err());
+        assert!(decode(&[15]).is_err());
         assert!(decode(&[0]).is_err());
     }
 }

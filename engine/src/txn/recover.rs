@@ -6,6 +6,8 @@
 //! - A transaction applies to an account only if it is newer than the account's row.
 //! - A view that is ahead of the log means that acknowledged data was lost: it is reported, the view
 //!   dropped, and every counter jumps past anything possibly issued.
+//! - A manifest made again does not know how far the log went. Only the catalog's mark of a clean stop proves that it
+//!   ended where it ends, for each opening takes that mark away; else every counter jumps likewise.
 //! - Damage makes the accounts it hit read-only; the rest of the store opens. Where it is not known whom
 //!   it hit, the counters of every account without a later transaction jump likewise: that transaction
 //!   also says that they did.
@@ -92,6 +94,9 @@ pub fn recover(
         ..Recovery::default()
     };
     let mut runs_damaged = false;
+    if is_end_proved(report, catalog) {
+        log.loss_settled()?;
+    }
     let lost_before = log.loss();
     if let Some(why) = distrust(report, catalog, boot_id, &mut recovery) {
         if let Some(lost_up_to) = recovery.lost_up_to {
@@ -105,7 +110,12 @@ pub fn recover(
         }
         runs_damaged = load_snapshots(log, catalog, &mut recovery)?;
     }
-    recovery.lost_up_to = recovery.lost_up_to.max(lost_before);
+    if let (Some(why), Some(_)) = (&mut recovery.manifest_rebuilt, lost_before) {
+        // That something is lost is not known either.
+        why.push_str("; nothing proves that the log ended where it does, so all counters jump");
+    } else {
+        recovery.lost_up_to = recovery.lost_up_to.max(lost_before);
+    }
     let recovered = match replay(log, report, catalog, pager, recovery.clone()) {
         Err(Error::Corrupt { what, why }) if recovery.catalog_rebuilt.is_none() => {
             // The catalog was trusted and turns out damaged: it goes, and the log tells it all again.
@@ -118,7 +128,27 @@ pub fn recover(
     };
     let mut recovered = recovered?;
     recovered.damaged.runs = runs_damaged;
+    recovered.lost_up_to = recovered.lost_up_to.max(lost_before);
+    take_clean_mark_away(catalog, boot_id);
     Ok(recovered)
+}
+
+/// The store was stopped in order where the log ends, and was not opened since.
+fn is_end_proved(report: &OpenReport, catalog: &Catalog) -> bool {
+    matches!(catalog.mark(), Ok(Some(mark)) if mark.clean && mark.lsn == report.last_lsn)
+}
+
+/// From here on the log may go on.
+fn take_clean_mark_away(catalog: &Catalog, boot_id: &str) {
+    let Ok(Some(mark)) = catalog.mark() else { return };
+    if !mark.clean {
+        return;
+    }
+    let mark = Mark { clean: false, boot_id: boot_id.to_owned(), ..mark };
+    if let Err(error) = catalog.set_mark(&mark) {
+        // A full disk is no reason not to open: the mark matters only when the manifests are lost besides.
+        tracing::warn!(%error, "the catalog still says that the store was stopped in order");
+    }
 }
 
 /// Why the catalog cannot be trusted, if it cannot.
@@ -295,8 +325,11 @@ impl<'a> Replayer<'a> {
         if txn.lsn > self.until {
             return Ok(());
         }
-        let Some(id) = txn.account else { return Ok(()) };
         let ops = op::decode(txn.payload)?;
+        let Some(id) = txn.account else {
+            ops.iter().for_each(|op| self.numbers.note_jump(op));
+            return Ok(());
+        };
         ops.iter().for_each(|op| self.numbers.note(id, op));
         self.note_deliveries(id, txn.lsn, &ops);
         self.recovery.replayed_transactions += 1;

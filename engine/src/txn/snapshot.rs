@@ -12,7 +12,7 @@
 use super::checkpoint::ChangedKeys;
 use super::core::Core;
 use crate::catalog::{Catalog, Kind, ObjectKey};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::log::run::{Covers, RunReader, RunWriter, merge};
 use crate::log::{Log, RunInfo, RunSet};
 use crate::types::Lsn;
@@ -25,6 +25,10 @@ fn folder(core: &Core) -> PathBuf {
 /// Writes a run of the changed rows as of `lsn`, the catalog's mark, and makes it count; with `whole`
 /// a run of every row, which needs none of the older ones.
 pub fn write_run(core: &Core, lsn: Lsn, changed: &mut ChangedKeys, whole: bool) -> Result<()> {
+    if core.log.is_poisoned() {
+        // Perhaps a manifest failed that is on the disk all the same: a run that it names must stay as it is.
+        return Err(Error::Poisoned);
+    }
     let (current, previous) = core.log.manifest_runs();
     if !whole && (changed.is_empty() || lsn <= current.as_of) {
         return Ok(());

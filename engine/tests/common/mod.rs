@@ -2,6 +2,7 @@
 //! a store must say after it.
 #![allow(dead_code, clippy::unwrap_used)]
 
+pub mod ask;
 pub mod model;
 pub mod work;
 

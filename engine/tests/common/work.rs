@@ -1,9 +1,11 @@
 //! Random work on a store, and what it means for the model.
 
 use super::Rng;
+use super::ask::set;
+pub use super::ask::stage;
 use super::model::{Account, Mailbox, Message};
 use engine::ops::{AppendItem, FlagChange, FlagOp, Recipient};
-use engine::types::{AccountId, MailboxId, Uid, UidSet};
+use engine::types::{AccountId, MailboxId};
 use engine::{Result, Store};
 use std::collections::BTreeSet;
 
@@ -275,16 +277,4 @@ pub fn on_store(store: &Store, ids: &[AccountId], who: usize, step: &Step) -> Re
         }
     }
     Ok(())
-}
-
-fn set(uids: &[u32]) -> UidSet {
-    let mut set = UidSet::new();
-    uids.iter().for_each(|uid| set.insert_uid(Uid(*uid)));
-    set
-}
-
-pub fn stage(store: &Store, text: &str) -> Result<engine::log::StagedMessage> {
-    let mut stager = store.stager();
-    stager.write(text.as_bytes())?;
-    stager.finish()
 }

@@ -61,6 +61,19 @@ impl History {
         Ok(())
     }
 
+    /// Takes in what was told of one message, though it may be gone before anybody looks again.
+    pub fn told(
+        &mut self,
+        id: u32,
+        mailbox: (&str, u32),
+        message: &super::world::Message,
+    ) -> Result<(), String> {
+        let place = (id, mailbox.0.to_owned(), mailbox.1);
+        let (uid_next, _) = self.counters.entry(place.clone()).or_default();
+        *uid_next = (*uid_next).max(message.uid + 1);
+        self.message(id, &place, message)
+    }
+
     fn message(&mut self, id: u32, place: &Place, message: &super::world::Message) -> Result<(), String> {
         let Some(facts) = &message.facts else { return Ok(()) };
         let served = mark(message.text.as_bytes());

@@ -394,7 +394,7 @@ fn fails_reads_alone(weather: Weather) -> bool {
     Weather { read_eio_one_in: 0, ..weather } == Weather::default()
 }
 
-fn random_weather(rng: &mut Rng) -> Weather {
+pub fn random_weather(rng: &mut Rng) -> Weather {
     let mut weather = Weather::default();
     let one_in = 10 + rng.below(60);
     match rng.below(14) {

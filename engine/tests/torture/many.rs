@@ -60,9 +60,17 @@ fn count_panics() {
 
 /// One seed; a panic is a violation like any other.
 pub fn one(seed: u64, disguise: Disguise) -> (Told, Result<(), Wrong>) {
+    one_of(seed, &|seed| run(seed, disguise))
+}
+
+/// All lives of a seed.
+pub type Lives<'a> = &'a (dyn Fn(u64) -> (Told, Result<(), Wrong>) + Sync);
+
+/// The same of any kind of lives.
+pub fn one_of(seed: u64, lives: Lives<'_>) -> (Told, Result<(), Wrong>) {
     count_panics();
     let before = PANICS.load(Ordering::SeqCst);
-    let (told, result) = catch_unwind(AssertUnwindSafe(|| run(seed, disguise)))
+    let (told, result) = catch_unwind(AssertUnwindSafe(|| lives(seed)))
         .unwrap_or_else(|_| (Told::default(), Err("it panicked".to_owned())));
     let panicked = PANICS.load(Ordering::SeqCst) > before;
     let result = if panicked { result.and(Err("a thread of the store panicked".to_owned())) } else { result };
@@ -77,6 +85,17 @@ pub fn many(
     disguise: Disguise,
     progress: &(dyn Fn(&Summary) + Sync),
 ) -> Summary {
+    many_of(from, count, at_most, &|seed| run(seed, disguise), progress)
+}
+
+/// The same of any kind of lives.
+pub fn many_of(
+    from: u64,
+    count: u64,
+    at_most: Duration,
+    lives: Lives<'_>,
+    progress: &(dyn Fn(&Summary) + Sync),
+) -> Summary {
     let (next, begun) = (AtomicU64::new(from), Instant::now());
     let summary = Mutex::new(Summary::default());
     let threads = std::thread::available_parallelism().map_or(2, usize::from);
@@ -88,7 +107,7 @@ pub fn many(
                     if seed >= from + count {
                         return;
                     }
-                    let (told, result) = one(seed, disguise);
+                    let (told, result) = one_of(seed, lives);
                     let mut summary = summary.lock().unwrap();
                     summary.add(seed, &told, result);
                     progress(&summary);

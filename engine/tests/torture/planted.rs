@@ -6,6 +6,8 @@ use engine::sys::sim::SimDisk;
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 /// What is left out or done wrong.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -24,21 +26,47 @@ pub enum Bug {
     ShortWriteIgnored,
     /// The name of the new manifest is never made durable.
     ManifestNeverDurable,
+    /// A sync that finds another thread's under way, of whatever file, takes it for its own.
+    SyncOfAnother,
+    /// Of the syncs of the log's files each twelfth is left out.
+    OneSyncInTwelve,
 }
 
 pub struct Planted {
     disk: SimDisk,
     bug: Bug,
+    syncs: Arc<Syncs>,
+}
+
+#[derive(Default)]
+struct Syncs {
+    under_way: AtomicU64,
+    asked: AtomicU64,
 }
 
 pub fn plant(disk: &SimDisk, bug: Bug) -> Arc<dyn Disk> {
-    Arc::new(Planted { disk: disk.clone(), bug })
+    Arc::new(Planted { disk: disk.clone(), bug, syncs: Arc::default() })
 }
 
 struct PlantedFile {
     file: Box<dyn File>,
     /// The bug, where this is the kind of file that it is about.
     bug: Option<Bug>,
+    syncs: Arc<Syncs>,
+}
+
+impl PlantedFile {
+    fn sync_unless_another_does(&self) -> io::Result<()> {
+        if self.syncs.under_way.fetch_add(1, Ordering::SeqCst) > 0 {
+            self.syncs.under_way.fetch_sub(1, Ordering::SeqCst);
+            return Ok(());
+        }
+        // A sync takes its time; the simulated one takes none.
+        std::thread::sleep(Duration::from_micros(200));
+        let synced = self.file.sync_data();
+        self.syncs.under_way.fetch_sub(1, Ordering::SeqCst);
+        synced
+    }
 }
 
 impl Planted {
@@ -48,10 +76,11 @@ impl Planted {
             Bug::NoLogSync => within("log"),
             Bug::NoBodySync => within("bodies"),
             Bug::ManifestUnsynced => path.ends_with("MANIFEST.new"),
-            Bug::SyncErrorIgnored | Bug::ShortWriteIgnored => within("log"),
+            Bug::SyncErrorIgnored | Bug::ShortWriteIgnored | Bug::OneSyncInTwelve => within("log"),
+            Bug::SyncOfAnother => true,
             Bug::NoFolderSync | Bug::ManifestNeverDurable => false,
         };
-        Box::new(PlantedFile { file, bug: is_hit.then_some(self.bug) })
+        Box::new(PlantedFile { file, bug: is_hit.then_some(self.bug), syncs: self.syncs.clone() })
     }
 }
 
@@ -82,6 +111,10 @@ impl File for PlantedFile {
             Some(Bug::NoLogSync | Bug::NoBodySync | Bug::ManifestUnsynced) => Ok(()),
             Some(Bug::SyncErrorIgnored) => {
                 drop(self.file.sync_data());
+                Ok(())
+            }
+            Some(Bug::SyncOfAnother) => self.sync_unless_another_does(),
+            Some(Bug::OneSyncInTwelve) if self.syncs.asked.fetch_add(1, Ordering::SeqCst) % 12 == 11 => {
                 Ok(())
             }
             _ => self.file.sync_data(),

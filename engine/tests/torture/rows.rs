@@ -17,6 +17,8 @@ struct State {
     rows: MemoryRows,
     flushed: Mutex<Vec<Write>>,
     disk: Mutex<Option<SimDisk>>,
+    /// Held while a row changes: a moment at which nothing does.
+    moment: Mutex<()>,
 }
 
 impl KeptRows {
@@ -42,6 +44,12 @@ impl KeptRows {
         self
     }
 
+    /// Does something while no row changes: what is found of the rows and of the disk is of one moment.
+    pub fn at_one_moment<T>(&self, f: impl FnOnce() -> T) -> T {
+        let _moment = self.state.moment.lock();
+        f()
+    }
+
     fn operation(&self) -> Result<()> {
         let disk = self.state.disk.lock().clone();
         disk.map_or(Ok(()), |disk| disk.operation_beside()).map_err(|e| Error::io("the catalog", e))
@@ -64,6 +72,7 @@ impl Rows for KeptRows {
     }
 
     fn write(&self, batch: Vec<Write>) -> Result<()> {
+        let _moment = self.state.moment.lock();
         self.operation()?;
         self.state.rows.write(batch)
     }
@@ -73,11 +82,13 @@ impl Rows for KeptRows {
     }
 
     fn clear(&self) -> Result<()> {
+        let _moment = self.state.moment.lock();
         self.operation()?;
         self.state.rows.clear()
     }
 
     fn flush_durable(&self) -> Result<()> {
+        let _moment = self.state.moment.lock();
         self.operation()?;
         *self.state.flushed.lock() = all(&self.state.rows);
         Ok(())

@@ -1,9 +1,11 @@
 //! Random steps: what each means for the world, and how it is asked of the store.
 
+use super::ask::set;
+pub use super::ask::stage;
 use super::world::{Account, Mailbox, Message, World};
 use engine::ops::{AppendItem, FlagChange, FlagOp, NewAccount, Recipient};
 use engine::sys::sim::Rng;
-use engine::types::{AccountId, MailboxId, Uid, UidSet, ZonedTime};
+use engine::types::{AccountId, MailboxId, ZonedTime};
 use engine::{Error, Result, Store};
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -11,7 +13,7 @@ use std::sync::Arc;
 const FLAGS: [&str; 6] = ["\\Seen", "\\Deleted", "\\Flagged", "\\Answered", "$Forwarded", "work"];
 const NAMES: [&str; 6] = ["a", "a/b", "a/b/c", "d", "d/é", "Lists"];
 const ACCOUNTS: [&str; 3] = ["ann", "bob", "cid"];
-const SENDER: &str = "s@x";
+pub const SENDER: &str = "s@x";
 
 /// A message to be appended.
 #[derive(Debug, Clone)]
@@ -106,20 +108,25 @@ pub enum Verdict {
     Each(Vec<bool>),
 }
 
-fn chance(rng: &mut Rng, percent: u64) -> bool {
+pub fn chance(rng: &mut Rng, percent: u64) -> bool {
     rng.below(100) < percent
 }
 
-fn pick<'a, T>(rng: &mut Rng, of: &'a [T]) -> &'a T {
+pub fn pick<'a, T>(rng: &mut Rng, of: &'a [T]) -> &'a T {
     &of[rng.below(of.len() as u64) as usize]
 }
 
 /// A step that can be thought of in this world.
 pub fn random_step(rng: &mut Rng, world: &World) -> Step {
+    random_step_among(rng, world, &ACCOUNTS)
+}
+
+/// The same where accounts have these names.
+pub fn random_step_among<S: AsRef<str>>(rng: &mut Rng, world: &World, names: &[S]) -> Step {
     let accounts: Vec<&String> = world.accounts.keys().collect();
     if accounts.is_empty() || chance(rng, 3) {
         let quota_bytes = chance(rng, 20).then(|| 2_000 + rng.below(20_000));
-        return Step::CreateAccount { name: (*pick(rng, &ACCOUNTS)).to_owned(), quota_bytes };
+        return Step::CreateAccount { name: pick(rng, names).as_ref().to_owned(), quota_bytes };
     }
     let name = (*pick(rng, &accounts)).clone();
     let account = &world.accounts[&name];
@@ -168,7 +175,7 @@ fn random_uids(rng: &mut Rng, mailbox: &Mailbox) -> Vec<u32> {
     mailbox.messages.iter().map(|m| m.uid).filter(|_| chance(rng, percent)).collect()
 }
 
-fn random_flags(rng: &mut Rng) -> BTreeSet<String> {
+pub fn random_flags(rng: &mut Rng) -> BTreeSet<String> {
     FLAGS.iter().filter(|_| chance(rng, 30)).map(|flag| (*flag).to_owned()).collect()
 }
 
@@ -188,7 +195,7 @@ pub fn random_text(rng: &mut Rng) -> Arc<str> {
     text.into()
 }
 
-fn address(name: &str) -> String {
+pub fn address(name: &str) -> String {
     format!("{name}@test")
 }
 
@@ -470,16 +477,4 @@ fn rename(account: &mut Account, from: &str, to: &str) -> bool {
         }
     }
     true
-}
-
-fn set(uids: &[u32]) -> UidSet {
-    let mut set = UidSet::new();
-    uids.iter().for_each(|uid| set.insert_uid(Uid(*uid)));
-    set
-}
-
-pub fn stage(store: &Store, text: &str) -> Result<engine::log::StagedMessage> {
-    let mut stager = store.stager();
-    stager.write(text.as_bytes())?;
-    stager.finish()
 }

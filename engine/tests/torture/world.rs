@@ -102,6 +102,17 @@ pub fn read_out(store: &Store) -> std::result::Result<World, Said> {
     Ok(world)
 }
 
+/// The same of the accounts with these names, as far as they are there.
+pub fn read_out_some<S: AsRef<str>>(store: &Store, names: &[S]) -> std::result::Result<World, Said> {
+    let mut world = World::default();
+    for name in names.iter().map(AsRef::as_ref) {
+        if let Some(id) = store.account_id(name) {
+            world.accounts.insert(name.to_owned(), read_account(store, id)?);
+        }
+    }
+    Ok(world)
+}
+
 /// Why the world could not be read.
 #[derive(Debug)]
 pub enum Said {
