@@ -72,9 +72,26 @@ id!(
     UidValidity, u32
 );
 id!(
-    /// The number of a group in the log: dense, rising by one a group.
+    /// The number of a group in the log: rising, by one a group but where something was lost.
     Lsn, u64
 );
+
+impl Lsn {
+    /// How far numbering goes up where groups are lost, or may be: theirs are never given again.
+    pub const LOSS_JUMP: u64 = 1 << 32;
+
+    /// Where numbering goes on when groups up to this one may have been given.
+    #[must_use]
+    pub fn past_loss(self) -> Self {
+        Self(self.0.saturating_add(Self::LOSS_JUMP))
+    }
+
+    /// Whether this group, the next one after `before`, tells of a loss between the two.
+    #[must_use]
+    pub fn follows_loss(self, before: Self) -> bool {
+        self.0.saturating_sub(before.0) >= Self::LOSS_JUMP
+    }
+}
 id!(
     /// The number of a segment file, store-wide over log, bodies and cold.
     SegmentId, u32

@@ -225,6 +225,39 @@ fn compaction_keeps_what_lives_and_ghosts_for_their_grace_time() {
     assert!(!again.log.contains(MessageNo(1)));
 }
 
+/// A backup that takes days does not keep what was given up before it began.
+#[test]
+fn a_pin_holds_what_counted_when_it_was_taken_and_nothing_else() {
+    let (disk, clock) = (SimDisk::new(6), SimClock::new(1_000));
+    let (log, mut writer, _) = filled(&disk, &clock, 6);
+    let file = |id: &SegmentId| {
+        ["log", "bodies", "cold"].iter().find_map(|folder| {
+            let path = Path::new(DIR).join(folder).join(format!("{}.seg", id.0));
+            disk.exists(&path).then_some(path)
+        })
+    };
+    let before = compact(&log, &mut writer, 1_000 + GRACE_MS).unwrap();
+    assert!(before.iter().all(|id| file(id).is_some()), "ghosts are still served");
+    let (held, pinned) = log.pin().unwrap();
+    let mut rng = Rng::new(6);
+    for message in 31..=60 {
+        store(&log, &mut writer, message, &noise(&mut rng, "Subject: x\r\n\r\n", 2_000)).unwrap();
+    }
+    let after = compact(&log, &mut writer, 1_000 + GRACE_MS).unwrap();
+    clock.advance(GRACE_MS);
+    log.sweep().unwrap();
+    assert!(before.iter().all(|id| file(id).is_none()), "dropped before, and still there");
+    for kept in &pinned.files {
+        assert!(disk.exists(&Path::new(DIR).join(&kept.folder).join(&kept.name)), "{kept:?}");
+    }
+    // A later one does not hold what only the earlier one does.
+    let (later, _) = log.pin().unwrap();
+    drop(held);
+    log.sweep().unwrap();
+    assert!(after.iter().all(|id| file(id).is_none()), "nobody holds these");
+    drop(later);
+}
+
 #[test]
 fn a_large_message_stays_where_it_is_unless_its_segment_is_given_up() {
     let (disk, clock) = (SimDisk::new(5), SimClock::new(1_000));

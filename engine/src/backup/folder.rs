@@ -86,7 +86,7 @@ impl Folder {
                 Err(error) => return Err(error),
             }
         }
-        folder.backups.sort_by_key(|found| (found.as_of_ms, found.lsn));
+        folder.sort();
         Ok(folder)
     }
 
@@ -150,7 +150,13 @@ impl Folder {
         self.drop_partial()?;
         self.backups.retain(|old| old.file_name() != backup.file_name());
         self.backups.push(backup);
+        self.sort();
         Ok(())
+    }
+
+    /// By their groups: a clock may be wrong for a while. A restored store's groups are above all of its past.
+    fn sort(&mut self) {
+        self.backups.sort_by_key(|found| (found.lsn, found.as_of_ms));
     }
 
     pub(super) fn drop_partial(&mut self) -> Result<()> {

@@ -19,7 +19,9 @@ pub(super) enum Reached {
     Group(Cut),
     /// Groups are missing; the last one before them.
     Hole(Option<Cut>),
-    /// The next backup is of another history.
+    /// The store lost what happened after the last group, and went on at this time.
+    Lost(Option<Cut>, u64),
+    /// By then the history had gone another way: it did not come from here.
     Fork,
 }
 
@@ -41,20 +43,23 @@ fn follow(
 
 /// Finds the last group up to a moment in the log of the backup after it.
 pub(super) fn reach(folder: &Folder, next: &Description, after: Lsn, at_ms: u64) -> Result<Reached> {
-    let mut last = None;
+    let (mut last, mut lost_until_ms) = (None, None);
     let chain = follow(folder, next, after, &mut |group| {
         if group.cut.time_ms > at_ms {
+            lost_until_ms = group.follows_loss.then_some(group.cut.time_ms);
             return Ok(ControlFlow::Break(()));
         }
         last = Some(group.cut);
         Ok(ControlFlow::Continue(()))
     })?;
-    Ok(match (chain, last) {
-        (Chain::Whole(_), Some(cut)) => Reached::Group(cut),
-        (Chain::Whole(_), None) => Reached::Base,
-        (Chain::Hole(_), last) => Reached::Hole(last),
-        (Chain::Fork(_), Some(cut)) => Reached::Group(cut),
-        (Chain::Fork(_), None) => Reached::Fork,
+    Ok(match (chain, lost_until_ms, last) {
+        (Chain::Hole(_), _, last) => Reached::Hole(last),
+        (Chain::Fork { time_ms }, _, _) if time_ms <= at_ms => Reached::Fork,
+        (Chain::Fork { time_ms }, _, last) | (Chain::Whole(_), Some(time_ms), last) => {
+            Reached::Lost(last, time_ms)
+        }
+        (Chain::Whole(_), None, Some(cut)) => Reached::Group(cut),
+        (Chain::Whole(_), None, None) => Reached::Base,
     })
 }
 
@@ -64,6 +69,7 @@ pub(super) fn told_later(folder: &Folder, backups: &[&Description], after: Lsn) 
     let mut last = after;
     for backup in backups {
         let chain = follow(folder, backup, last, &mut |group| {
+            later.all_changed |= group.follows_loss;
             for (account, payload) in &group.txns {
                 if let Some(account) = account {
                     later.note(*account, payload)?;

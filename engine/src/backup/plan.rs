@@ -2,11 +2,13 @@
 //!
 //! Laws
 //! - A moment is reached exactly or refused, with the nearest ones that can be had: nothing is left out silently.
+//! - The log of a later backup tells better than a clock what had happened by a moment. What a store did between a backup
+//!   and its loss nobody knows.
 //! - A moment between two backups has the files of both: what lived then is in the older one or in the log since.
 //! - Where it is not known what changed after the moment, everything is taken for changed.
 
 use super::description::{Copied, Description};
-use super::folder::Folder;
+use super::folder::{Folder, Known};
 use super::history::{Reached, reach, told_later};
 use crate::error::{Error, Result};
 use crate::log::{Cut, HistorySegment, Image, LogNumbers, Sealed, StoreFile};
@@ -31,8 +33,8 @@ pub enum Moment {
 pub(super) struct Planned {
     pub(super) file: StoreFile,
     pub(super) from: PathBuf,
-    /// Of the bytes of the copy; `None` where the file ends before the copy does.
-    pub(super) crc32: Option<u32>,
+    /// What is known of the copy: it may have more than the file, and all of it is compared.
+    pub(super) copy: Known,
     /// Comes behind the bytes of the copy: they are fewer by that.
     pub(super) tail: Vec<u8>,
 }
@@ -59,6 +61,8 @@ pub struct Plan {
     pub is_between: bool,
     pub(super) image: Image,
     pub(super) files: Vec<Planned>,
+    /// What was not there, or not all of it, when the backup was taken.
+    pub missing: Vec<String>,
     /// Where its groups go on.
     pub(super) next_lsn: Lsn,
 }
@@ -84,15 +88,26 @@ pub(super) fn plan_up_to(folder: &Folder, moment: Moment, newest: Option<&str>) 
         Moment::At(at_ms) => choose(folder, &backups, at_ms)?,
     };
     let after = backups.get(chosen.after..).unwrap_or_default();
-    let mut later = told_later(folder, after, chosen.lsn)?;
-    later.all_changed |= chosen.forked;
+    let later = told_later(folder, after, chosen.lsn)?;
     let mut image = chosen.image;
     let numbers = numbers(&backups)?;
     let sources = [Some(chosen.base), chosen.next];
-    let plan = |file| find(folder, &sources, chosen.sealed.as_ref(), file);
-    let files = image.files().into_iter().filter_map(plan).collect();
+    let (mut files, mut missing) = (Vec::new(), Vec::new());
+    for file in image.files() {
+        let named = format!("{}/{}", file.folder, file.name);
+        let bytes = file.bytes;
+        let planned = find(folder, &sources, chosen.sealed.as_ref(), file);
+        match &planned {
+            None => missing.push(format!("{named}: it was lost when the backup was taken")),
+            Some(planned) if planned.file.bytes < bytes => {
+                missing.push(format!("{named}: its end was lost when the backup was taken"));
+            }
+            Some(_) => {}
+        }
+        files.extend(planned);
+    }
     image.set_numbers(numbers);
-    let highest = backups.iter().map(|found| found.lsn.0).max().unwrap_or_default();
+    let highest = backups.iter().map(|found| found.lsn).max().unwrap_or_default();
     Ok(Plan {
         backup: chosen.base.file_name(),
         newest: newest.file_name(),
@@ -102,7 +117,8 @@ pub(super) fn plan_up_to(folder: &Folder, moment: Moment, newest: Option<&str>) 
         is_between: chosen.next.is_some(),
         image,
         files,
-        next_lsn: Lsn(long_jump(highest)),
+        missing,
+        next_lsn: highest.past_loss(),
     })
 }
 
@@ -116,32 +132,27 @@ struct Chosen<'a> {
     time_ms: u64,
     /// The backups from here on are later.
     after: usize,
-    /// What followed is not in the next backup: the store was restored from an older one.
-    forked: bool,
 }
 
 impl<'a> Chosen<'a> {
     fn of(base: &'a Description, after: usize) -> Result<Self> {
         let (lsn, time_ms) = (base.lsn, base.time_ms);
-        Ok(Self { base, next: None, image: base.image()?, sealed: None, lsn, time_ms, after, forked: false })
+        Ok(Self { base, next: None, image: base.image()?, sealed: None, lsn, time_ms, after })
     }
 }
 
 fn choose<'a>(folder: &Folder, backups: &[&'a Description], at_ms: u64) -> Result<Chosen<'a>> {
-    // As of a backup nothing happened between its newest group and when it was taken.
     let exact = backups.iter().rposition(|found| (found.time_ms..=found.as_of_ms).contains(&at_ms));
-    if let Some((at, base)) = exact.and_then(|at| Some((at, *backups.get(at)?))) {
-        return Chosen::of(base, at + 1);
-    }
-    let before = backups.iter().take_while(|found| found.as_of_ms <= at_ms).count();
-    let next = backups.get(before).copied();
-    let Some(base) = before.checked_sub(1).and_then(|at| backups.get(at)).copied() else {
+    let newest_before = exact.or_else(|| backups.iter().rposition(|found| found.as_of_ms <= at_ms));
+    let before = newest_before.map_or(0, |at| at + 1);
+    let Some(base) = newest_before.and_then(|at| backups.get(at)).copied() else {
         let earliest = backups.first().map_or(0, |found| found.time_ms);
         return Err(refuse(format!("the earliest moment in these backups is {}", show_time(earliest))));
     };
-    let Some(next) = next else {
-        // Told in whole seconds, the newest moment is within one.
-        if at_ms / 1000 == base.as_of_ms / 1000 {
+    // As of a backup nothing that was acknowledged is missing in it. Its moment may be told in whole seconds.
+    let is_as_of = exact.is_some() || at_ms / 1000 == base.as_of_ms / 1000;
+    let Some(next) = backups.get(before).copied() else {
+        if is_as_of {
             return Chosen::of(base, before);
         }
         return Err(refuse(format!(
@@ -151,14 +162,46 @@ fn choose<'a>(folder: &Folder, backups: &[&'a Description], at_ms: u64) -> Resul
     };
     match reach(folder, next, base.lsn, at_ms)? {
         Reached::Base => Chosen::of(base, before),
-        Reached::Fork => Ok(Chosen { forked: true, ..Chosen::of(base, before)? }),
         Reached::Group(cut) => between(folder, base, next, &cut, before),
-        Reached::Hole(last) => Err(refuse(format!(
-            "the transactions of that time are in no backup; the nearest moments are {} and {}",
-            show_time(last.map_or(base.as_of_ms, |cut| cut.time_ms)),
-            show_time(next.time_ms)
-        ))),
+        Reached::Hole(_) | Reached::Lost(..) if is_as_of => Chosen::of(base, before),
+        Reached::Hole(last) => Err(refuse_between(base, last, next.time_ms)),
+        Reached::Lost(last, until_ms) => Err(refuse_between(base, last, until_ms)),
+        Reached::Fork => {
+            after_fork(folder, backups.get(..before - 1).unwrap_or_default(), next, at_ms, before)
+        }
     }
+}
+
+/// The store of a moment after it had gone on from some older backup, or from a moment after one.
+fn after_fork<'a>(
+    folder: &Folder,
+    older: &[&'a Description],
+    next: &'a Description,
+    at_ms: u64,
+    after: usize,
+) -> Result<Chosen<'a>> {
+    for base in older.iter().rev().copied() {
+        match reach(folder, next, base.lsn, at_ms)? {
+            Reached::Fork => {}
+            Reached::Group(cut) => return between(folder, base, next, &cut, after),
+            Reached::Base => return Chosen::of(base, after),
+            Reached::Hole(last) => return Err(refuse_between(base, last, next.time_ms)),
+            Reached::Lost(last, until_ms) => return Err(refuse_between(base, last, until_ms)),
+        }
+    }
+    Err(refuse(format!(
+        "the transactions of that time are in no backup; the nearest moment after it is {}",
+        show_time(next.time_ms)
+    )))
+}
+
+fn refuse_between(base: &Description, last: Option<Cut>, until_ms: u64) -> Error {
+    let from_ms = last.map_or(base.as_of_ms, |cut| cut.time_ms);
+    refuse(format!(
+        "the transactions of that time are in no backup; the nearest moments are {} and {}",
+        show_time(from_ms),
+        show_time(until_ms)
+    ))
 }
 
 /// The store of a moment after `base`, with the log of `next`.
@@ -180,7 +223,7 @@ fn between<'a>(
     let sealed = image.left_open(&later).map(seal).transpose()?;
     let image = image.at(&later, cut, sealed.as_ref());
     let (lsn, time_ms) = (cut.lsn, cut.time_ms);
-    Ok(Chosen { base, next: Some(next), image, sealed, lsn, time_ms, after, forked: false })
+    Ok(Chosen { base, next: Some(next), image, sealed, lsn, time_ms, after })
 }
 
 fn refuse(why: String) -> Error {
@@ -217,8 +260,8 @@ fn find(
     let is_sealed = |sealed: &&Sealed| file.folder == "log" && sealed.file_name() == file.name;
     let tail = sealed.filter(is_sealed).map(|sealed| sealed.footer.clone()).unwrap_or_default();
     file.bytes = file.bytes.min(copied.file.bytes + tail.len() as u64);
-    let crc32 = (copied.file.bytes + tail.len() as u64 == file.bytes).then_some(copied.crc32);
-    Some(Planned { from: folder.path_of(copied), crc32, tail, file })
+    let copy = Known { bytes: copied.file.bytes, crc32: copied.crc32 };
+    Some(Planned { from: folder.path_of(copied), copy, tail, file })
 }
 
 /// `2026-11-23 04:00:05 UTC`.

@@ -4,6 +4,8 @@
 //! - The folder is new or empty, and marked (RESTORING) before anything else is in it: until the mark is gone nobody
 //!   serves it.
 //! - The mark says what is restored: the same restore run again goes on, another one is refused.
+//! - Copies are compared whole. What is damaged or missing is refused, or, where that is asked for, named: in the mark
+//!   too, so that a restore that goes on forgets none of it.
 //! - Files are copied under another name and renamed once they are synced, FORMAT and MANIFEST come after all of them,
 //!   and only then is the store opened and are its numbers moved.
 
@@ -28,7 +30,8 @@ pub struct Restore {
     pub moment: Moment,
     /// The store was stopped before the backup was taken: its numbers are those it goes on with.
     pub nothing_since: bool,
-    /// A copy that changed is restored all the same: what is wrong in it is found when it is read.
+    /// A copy that changed is restored all the same, and so is a store of which files were lost when it was copied: what
+    /// is wrong is found when it is read.
     pub damaged_too: bool,
 }
 
@@ -44,7 +47,7 @@ pub struct Restored {
     pub messages: u64,
     /// Mailboxes got a new UIDVALIDITY: those that are known to have changed after that moment, or all.
     pub new_uid_validities: String,
-    /// Copies that changed since they were made.
+    /// Copies that changed since they were made, files that were lost before, and what opening the store found; in words.
     pub damaged: Vec<String>,
     pub unavailable: Vec<Unavailable>,
 }
@@ -57,6 +60,20 @@ struct Mark {
     nothing_since: bool,
     /// All files are there.
     copied: bool,
+    /// What is damaged in what was restored.
+    #[serde(default)]
+    damaged: Vec<String>,
+}
+
+impl Mark {
+    /// Says whether that is news.
+    fn add(&mut self, damaged: String) -> bool {
+        let is_news = !self.damaged.contains(&damaged);
+        if is_news {
+            self.damaged.push(damaged);
+        }
+        is_news
+    }
 }
 
 /// Where the store is made.
@@ -73,7 +90,6 @@ struct Restoring<'a> {
     disk: &'a dyn Disk,
     dir: &'a Path,
     asked: Restore,
-    damaged: Vec<String>,
 }
 
 /// Makes a store.
@@ -85,13 +101,14 @@ pub fn restore(
     work: &mut Work<'_>,
 ) -> Result<Restored> {
     let (disk, dir) = (&**into.disk, into.dir);
-    let mut restoring = Restoring { folder, disk, dir, asked, damaged: Vec::new() };
+    let restoring = Restoring { folder, disk, dir, asked };
     disk.create_dir_all(dir).map_err(|e| restoring.io(e))?;
     let lock = disk.lock(&dir.join("LOCK")).map_err(|e| restoring.io(e))?.ok_or(Error::Owned)?;
     let mut mark = restoring.mark()?;
     let plan = plan_up_to(folder, asked.moment, Some(&mark.newest))?;
     if !mark.copied {
-        restoring.copy_all(&plan, rate, work)?;
+        restoring.refuse_missing(&plan)?;
+        restoring.copy_all(&plan, &mut mark, rate, work)?;
         plan.image.write(disk, dir, into.clock.now_ms())?;
         mark.copied = true;
         restoring.write_mark(&mark)?;
@@ -100,7 +117,7 @@ pub fn restore(
     work.step("opening", 0, 1, Unit::Objects)?;
     let (of_store, clock) = (into.disk.clone(), into.clock.clone());
     let store = Store::open_restoring(of_store, clock, dir, into.options, plan.next_lsn)?;
-    let restored = restoring.settle(&store, &plan);
+    let restored = restoring.settle(&store, &plan, &mut mark);
     // Closed whatever came of it: the next run opens it again.
     let closed = store.close();
     drop(store);
@@ -144,10 +161,20 @@ impl Restoring<'_> {
             return Err(Error::NotPossible(why));
         }
         let plan = plan_up_to(self.folder, self.asked.moment, None)?;
+        self.refuse_missing(&plan)?;
         let nothing_since = self.asked.nothing_since;
-        let mark = Mark { newest: plan.newest, at_ms, nothing_since, copied: false };
+        let mark = Mark { newest: plan.newest, at_ms, nothing_since, copied: false, damaged: Vec::new() };
         self.write_mark(&mark)?;
         Ok(mark)
+    }
+
+    fn refuse_missing(&self, plan: &Plan) -> Result<()> {
+        match plan.missing.first() {
+            Some(what) if !self.asked.damaged_too => {
+                Err(Error::corrupt(what.clone(), "restore an older backup (--at), or --damaged-too"))
+            }
+            _ => Ok(()),
+        }
     }
 
     fn write_mark(&self, mark: &Mark) -> Result<()> {
@@ -167,7 +194,7 @@ impl Restoring<'_> {
         write().map_err(|e| self.io(e))
     }
 
-    fn copy_all(&mut self, plan: &Plan, rate: &mut Rate, work: &mut Work<'_>) -> Result<()> {
+    fn copy_all(&self, plan: &Plan, mark: &mut Mark, rate: &mut Rate, work: &mut Work<'_>) -> Result<()> {
         for folder in FOLDERS {
             self.disk.create_dir_all(&self.dir.join(folder)).map_err(|e| self.io(e))?;
         }
@@ -179,7 +206,7 @@ impl Restoring<'_> {
         }
         let mut done = 0;
         for planned in &plan.files {
-            self.copy(planned, rate, &mut |more| {
+            self.copy(planned, mark, rate, &mut |more| {
                 done += more;
                 work.step("restoring", done, total, Unit::Bytes)
             })?;
@@ -191,8 +218,9 @@ impl Restoring<'_> {
     }
 
     fn copy(
-        &mut self,
+        &self,
         planned: &Planned,
+        mark: &mut Mark,
         rate: &mut Rate,
         told: &mut dyn FnMut(u64) -> Result<()>,
     ) -> Result<()> {
@@ -212,39 +240,54 @@ impl Restoring<'_> {
         let mut hasher = crc32fast::Hasher::new();
         let mut chunk = vec![0; CHUNK_BYTES];
         let mut at = 0;
-        while at < bytes {
-            let len = usize::try_from(bytes - at).unwrap_or(CHUNK_BYTES).min(CHUNK_BYTES);
+        // What the copy has beyond the file only proves it.
+        while at < planned.copy.bytes {
+            let len = usize::try_from(planned.copy.bytes - at).unwrap_or(CHUNK_BYTES).min(CHUNK_BYTES);
             let piece = chunk.get_mut(..len).unwrap_or_default();
             from.read_exact_at(piece, at).map_err(reading)?;
-            to.write_all_at(piece, at).map_err(|e| self.io(e))?;
             hasher.update(piece);
+            let of_file = usize::try_from(bytes.saturating_sub(at)).unwrap_or(CHUNK_BYTES).min(len);
+            let of_file = piece.get(..of_file).unwrap_or_default();
+            to.write_all_at(of_file, at).map_err(|e| self.io(e))?;
             at += len as u64;
             rate.spend(len as u64);
-            told(len as u64)?;
+            told(of_file.len() as u64)?;
         }
-        if planned.crc32.is_some_and(|crc32| crc32 != hasher.finalize()) {
+        if planned.copy.crc32 != hasher.finalize() {
             let what = planned.from.display().to_string();
             if !self.asked.damaged_too {
                 let why = "it changed since it was made; restore an older backup (--at), or --damaged-too";
                 return Err(Error::corrupt(what, why));
             }
-            self.damaged.push(format!("{what} changed since it was made"));
+            // Before the file has its name: a run that finds it there passes it over.
+            self.note(mark, format!("{what}: it changed since it was made"))?;
         }
         if is_of_unreadable(&planned.from) {
-            let what = format!("{} could not be read whole when it was copied", planned.from.display());
-            self.damaged.push(what);
+            let what = planned.from.display();
+            self.note(mark, format!("{what}: it could not be read whole when it was copied"))?;
         }
         to.write_all_at(&planned.tail, bytes).map_err(|e| self.io(e))?;
         to.sync_data().map_err(|e| self.io(e))?;
         self.disk.rename(&part, &path).map_err(|e| self.io(e))
     }
 
+    fn note(&self, mark: &mut Mark, what: String) -> Result<()> {
+        if mark.add(what) { self.write_mark(mark) } else { Ok(()) }
+    }
+
     /// Moves the numbers, and makes that durable twice over: in the log and in a snapshot.
-    fn settle(&mut self, store: &Store, plan: &Plan) -> Result<Restored> {
+    fn settle(&self, store: &Store, plan: &Plan, mark: &mut Mark) -> Result<Restored> {
+        let known = mark.damaged.len();
+        for what in plan.missing.iter().chain(&store.recovery().damage) {
+            mark.add(what.clone());
+        }
+        if mark.damaged.len() > known {
+            self.write_mark(mark)?;
+        }
         let mut later = plan.later.clone();
         later.nothing = self.asked.nothing_since;
         let unavailable = if plan.is_between { store.give_up_unavailable()? } else { Vec::new() };
-        store.jump_after_restore(&later)?;
+        let changed = store.jump_after_restore(&later)?;
         store.snapshot()?;
         let accounts = store.accounts()?;
         Ok(Restored {
@@ -258,9 +301,9 @@ impl Restoring<'_> {
             new_uid_validities: match (later.nothing, later.all_changed) {
                 (true, _) => "none".to_owned(),
                 (_, true) => "all".to_owned(),
-                (_, false) => later.changed_mailboxes().to_string(),
+                (_, false) => changed.to_string(),
             },
-            damaged: std::mem::take(&mut self.damaged),
+            damaged: std::mem::take(&mut mark.damaged),
             unavailable,
         })
     }

@@ -7,6 +7,7 @@ use super::plan::Plan;
 use crate::error::{Error, Result};
 use crate::log::{Log, LogOptions, Opened};
 use crate::ops::{Store, StoreOptions};
+use crate::scrub::ScrubOptions;
 use crate::sys::clock::SystemClock;
 use crate::sys::disk::Disk;
 use crate::sys::overlay::Overlay;
@@ -54,7 +55,8 @@ pub(super) fn open_log(folder: &Folder, plan: &Plan) -> Result<Opened> {
 
 /// Opens the store of a moment for reading.
 pub fn open_source(folder: &Folder, plan: &Plan) -> Result<Store> {
-    let options = StoreOptions { log: log_options(), ..StoreOptions::default() };
+    let scrub = ScrubOptions { every_ms: 0, ..ScrubOptions::default() };
+    let options = StoreOptions { log: log_options(), scrub, ..StoreOptions::default() };
     let (disk, clock) = (Arc::new(overlay(folder, plan)?), Arc::new(SystemClock));
     Store::open_restoring(disk, clock, Path::new(DIR), options, plan.next_lsn)
 }

@@ -4,7 +4,9 @@
 //! - The pin is held by the caller until this returns.
 //! - After each piece the folder knows what it has: interrupted, the next run goes on there.
 //! - What the disk does not give does not stop it: everything else is copied, and what lacks is named.
-//! - Another store's folder is refused before anything is written to it.
+//! - Another store's folder is refused before anything is written to it, and so is a store that is behind its own
+//!   backups.
+//! - Backups that follow each other are as of moments that do, whatever the clock says.
 
 use super::copy::{Copying, copy_name, crc_of, unreadable_name};
 use super::description::{Copied, Description};
@@ -81,7 +83,8 @@ struct Wanted {
     known: Option<Known>,
 }
 
-/// Copies what the folder does not have of the pinned files of the store in `dir`, and describes it.
+/// Copies what the folder does not have of the pinned files of the store in `dir`, and describes it. `now_ms` is from
+/// before the pin: what was acknowledged by then is in it.
 pub fn take(
     disk: &dyn Disk,
     dir: &Path,
@@ -95,6 +98,20 @@ pub fn take(
         let why = format!("{} holds backups of another store; choose another folder", folder.dir.display());
         return Err(Error::NotPossible(why));
     }
+    let newest = folder.backups().last();
+    if let Some(newest) = newest.filter(|newest| newest.lsn > pinned.lsn) {
+        let why = format!(
+            "{} has a newer backup ({}, group {}) of this store than the store is (group {}): the store lost its \
+             newest changes, or another copy of it goes on elsewhere. Restore that backup, or choose another folder",
+            folder.dir.display(),
+            newest.file_name(),
+            newest.lsn,
+            pinned.lsn
+        );
+        return Err(Error::NotPossible(why));
+    }
+    // Of a clock that was wrong once.
+    let now_ms = now_ms.max(newest.map_or(0, |newest| newest.as_of_ms));
     let known = folder.known();
     let (mut wanted, mut damaged) = (Vec::new(), Vec::new());
     for file in &pinned.files {

@@ -24,7 +24,7 @@ use super::writer::sealed_segment;
 use crate::error::{Error, Result};
 use crate::sys::disk::Disk;
 use crate::types::{AccountId, MessageNo, SegmentId};
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -271,6 +271,7 @@ pub(super) fn drop_segments(shared: &Shared, ids: &[SegmentId], not_before_ms: u
         for id in ids {
             let end = if suspect.contains(id) { End::Quarantined } else { end };
             if let Some(segment) = m.segments.remove(id) {
+                shared.pins.note_dropped(*id, m.version + 1);
                 m.doomed.insert(*id, Doomed { kind: segment.kind, not_before_ms, end });
             }
         }
@@ -299,13 +300,11 @@ pub(super) fn end_grace(shared: &Shared) -> Result<()> {
     Ok(())
 }
 
-/// Unlinks dropped segments whose time has come, unless somebody holds the files.
+/// Unlinks dropped segments whose time has come, but for those that somebody holds still.
 pub(super) fn sweep(shared: &Shared) -> Result<()> {
-    if shared.pins.are_held() {
-        return Ok(());
-    }
     let (manifest, now_ms) = (shared.manifest.load_full(), shared.clock.now_ms());
-    let due: Vec<_> = manifest.doomed.iter().filter(|(_, d)| d.not_before_ms <= now_ms).collect();
+    let is_due = |id: SegmentId, d: &Doomed| d.not_before_ms <= now_ms && !shared.pins.keep(id);
+    let due: BTreeMap<_, _> = manifest.doomed.iter().filter(|(id, d)| is_due(**id, d)).collect();
     if due.is_empty() {
         return Ok(());
     }
@@ -316,7 +315,8 @@ pub(super) fn sweep(shared: &Shared) -> Result<()> {
         shared.files.forget(**id);
         quarantine_segment(&*shared.disk, &shared.dir, doomed.kind, **id)?;
     }
-    shared.update_manifest(|m| m.doomed.retain(|_, d| d.not_before_ms > now_ms))?;
+    shared.update_manifest(|m| m.doomed.retain(|id, _| !due.contains_key(id)))?;
+    due.keys().for_each(|id| shared.pins.forget(**id));
     for (id, doomed) in due.iter().filter(|(_, d)| d.end == End::Unlinked) {
         shared.files.forget(**id);
         let path = segment::path(&shared.dir, doomed.kind, **id);

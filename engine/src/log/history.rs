@@ -2,7 +2,8 @@
 //!
 //! Laws
 //! - A group is given out only when all its records are intact and it follows the one before: a chain without a hole.
-//! - Where the chain ends before the end of the copies, it is said how: a hole, a fork, or damage.
+//! - Where the chain ends before the end of the copies, it is said how: a hole, or a fork. A copy that is gone, cut short
+//!   or damaged is a hole, and no error; a disk that fails is one.
 
 use super::footer::Footer;
 use super::pin::StoreFile;
@@ -11,6 +12,7 @@ use super::walk::{self, Depth, Expect, Item, Reader, Step};
 use crate::error::{Error, Result};
 use crate::sys::disk::{Disk, File};
 use crate::types::{AccountId, Lsn, SegmentId};
+use std::io::ErrorKind;
 use std::ops::ControlFlow;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -37,6 +39,8 @@ pub struct Cut {
 #[derive(Debug)]
 pub struct HistoryGroup<'a> {
     pub cut: Cut,
+    /// Something may have happened between the group before and this one that is lost.
+    pub follows_loss: bool,
     pub txns: Vec<(Option<AccountId>, &'a [u8])>,
 }
 
@@ -47,8 +51,9 @@ pub enum Chain {
     Whole(Lsn),
     /// The groups after this one are not in these copies, or not intact.
     Hole(Lsn),
-    /// The next group follows an older one: the store was restored, and its history went another way.
-    Fork(Lsn),
+    /// The next group, of this time, follows an older one: the store was restored or lost its end, and its history went
+    /// another way.
+    Fork { time_ms: u64 },
 }
 
 /// Gives out the groups above `after`, until told to stop. `path` tells where the copy of a file is.
@@ -66,10 +71,13 @@ pub fn read_history(
             continue;
         }
         let Some(path) = path(&segment.file) else { return Ok(Chain::Hole(last)) };
-        let file = disk.open_read(&path).map_err(|e| Error::io(format!("opening {}", path.display()), e))?;
+        let file = disk.open_read(&path).map_err(|e| Error::io(format!("opening {}", path.display()), e));
+        let Some(file) = unless_lost(file)? else { return Ok(Chain::Hole(last)) };
         let file: Arc<dyn File> = Arc::from(file);
         let end = if segment.sealed {
-            Footer::read(&*file, store_id, segment.id)?.content_end
+            let footer = unless_lost(Footer::read(&*file, store_id, segment.id))?;
+            let Some(footer) = footer else { return Ok(Chain::Hole(last)) };
+            footer.content_end
         } else {
             segment.file.bytes
         };
@@ -77,10 +85,10 @@ pub fn read_history(
         let mut reader = Reader::new(file, end);
         let mut at = HEADER_BYTES as u64;
         while at < end {
-            let group = match walk::step(&mut reader, expect, at, Depth::Records)? {
-                Step::End => break,
-                Step::Broken { .. } => return Ok(Chain::Hole(last)),
-                Step::Whole(group) => group,
+            let group = match unless_lost(walk::step(&mut reader, expect, at, Depth::Records))? {
+                Some(Step::End) => break,
+                None | Some(Step::Broken { .. }) => return Ok(Chain::Hole(last)),
+                Some(Step::Whole(group)) => group,
             };
             at += group.header.whole_len();
             if group.header.lsn <= last {
@@ -89,16 +97,17 @@ pub fn read_history(
             if group.header.prev_lsn > last {
                 return Ok(Chain::Hole(last));
             }
-            if group.header.prev_lsn < last {
-                return Ok(Chain::Fork(last));
-            }
             let (lsn, time_ms) = (group.header.lsn, group.header.time_ms);
+            if group.header.prev_lsn < last {
+                return Ok(Chain::Fork { time_ms });
+            }
             let txns = group.items.iter().filter_map(|item| match item {
                 Item::Txn { account, payload, .. } => Some((*account, payload.as_slice())),
                 _ => None,
             });
             let cut = Cut { lsn, time_ms, segment: segment.id, end: at };
-            if each(&HistoryGroup { cut, txns: txns.collect() })?.is_break() {
+            let follows_loss = lsn.follows_loss(group.header.prev_lsn);
+            if each(&HistoryGroup { cut, follows_loss, txns: txns.collect() })?.is_break() {
                 return Ok(Chain::Whole(last));
             }
             last = lsn;
@@ -108,4 +117,21 @@ pub fn read_history(
         }
     }
     Ok(Chain::Whole(last))
+}
+
+/// `None`: what there was of the copy to read is gone or damaged.
+fn unless_lost<T>(read: Result<T>) -> Result<Option<T>> {
+    let is_lost = |error: &Error| match error {
+        Error::Corrupt { .. } => true,
+        Error::Io { source, .. } => matches!(source.kind(), ErrorKind::NotFound | ErrorKind::UnexpectedEof),
+        _ => false,
+    };
+    match read {
+        Ok(read) => Ok(Some(read)),
+        Err(error) if is_lost(&error) => {
+            tracing::warn!(%error, "a copy of the log cannot be followed");
+            Ok(None)
+        }
+        Err(error) => Err(error),
+    }
 }

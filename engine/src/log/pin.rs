@@ -2,7 +2,7 @@
 //!
 //! Laws
 //! - While a pin is held no file goes that counted when it was taken: segments stay though they are dropped, snapshot
-//!   runs though no set names them. What is due goes once nobody holds a pin.
+//!   runs though no set names them. Segments that were dropped before go when they are due; runs, once nobody holds a pin.
 //! - A pin names bytes that are durable and that nothing changes any more: of a segment being written, those up to the
 //!   end of its last durable group or message. It holds neither the log nor the store's lock.
 //! - The manifest of a pin describes exactly its files, and proves its last group.
@@ -11,33 +11,74 @@ use super::manifest::{Manifest, Segment, State};
 use super::segment::{self, HEADER_BYTES, SegmentKind};
 use super::shared::Shared;
 use crate::error::{Error, Result};
-use crate::types::Lsn;
+use crate::types::{Lsn, SegmentId};
+use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::Ordering;
 
-/// How many hold the files still.
+/// Who holds the files of which moments still.
 #[derive(Debug, Default, Clone)]
-pub(super) struct Pins(Arc<AtomicUsize>);
+pub(super) struct Pins(Arc<Mutex<Held>>);
+
+#[derive(Debug, Default)]
+struct Held {
+    /// By pin: the version of the manifest it is of; 0 while that is being looked for.
+    since: BTreeMap<u64, u64>,
+    next: u64,
+    /// The version of the manifest that did without the segment.
+    dropped: HashMap<SegmentId, u64>,
+}
 
 impl Pins {
     pub(super) fn are_held(&self) -> bool {
-        self.0.load(Ordering::SeqCst) > 0
+        !self.0.lock().since.is_empty()
+    }
+
+    /// A manifest of this version does without the segment.
+    pub(super) fn note_dropped(&self, id: SegmentId, version: u64) {
+        self.0.lock().dropped.insert(id, version);
+    }
+
+    /// Whether a dropped segment counted when a pin was taken that is still held. Asked after the look at the manifest that
+    /// drops it: a pin that was missed then has looked at that one, or at a later one.
+    pub(super) fn keep(&self, id: SegmentId) -> bool {
+        let held = self.0.lock();
+        let dropped = held.dropped.get(&id).copied().unwrap_or(0);
+        held.since.values().any(|since| *since < dropped)
+    }
+
+    /// The segment's file is gone.
+    pub(super) fn forget(&self, id: SegmentId) {
+        self.0.lock().dropped.remove(&id);
     }
 
     fn hold(&self) -> Pin {
-        self.0.fetch_add(1, Ordering::SeqCst);
-        Pin(self.clone())
+        let mut held = self.0.lock();
+        held.next += 1;
+        let number = held.next;
+        held.since.insert(number, 0);
+        Pin { pins: self.clone(), number }
     }
 }
 
 /// Keeps the files of its moment until it is dropped.
 #[derive(Debug)]
-pub struct Pin(Pins);
+pub struct Pin {
+    pins: Pins,
+    number: u64,
+}
+
+impl Pin {
+    fn is_of(&self, version: u64) {
+        self.pins.0.lock().since.insert(self.number, version);
+    }
+}
 
 impl Drop for Pin {
     fn drop(&mut self) {
-        self.0.0.fetch_sub(1, Ordering::SeqCst);
+        self.pins.0.lock().since.remove(&self.number);
     }
 }
 
@@ -82,6 +123,7 @@ pub(super) fn pin(shared: &Shared) -> Result<(Pin, Pinned)> {
         if !Arc::ptr_eq(&before, &shared.manifest.load_full()) {
             continue;
         }
+        pin.is_of(before.version);
         let mut manifest = Manifest::clone(&before);
         manifest.clean = false;
         manifest.boot_id.clear();

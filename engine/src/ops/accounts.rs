@@ -184,21 +184,24 @@ impl Store {
                     // What it did since rests on all that it did before, or it has jumped already.
                     continue;
                 }
+                let modseq = ModSeq(account.modseq.0 + u64::from(JUMP));
                 let mut ops = vec![Op::Jump {
-                    modseq: ModSeq(account.modseq.0 + u64::from(JUMP)),
+                    modseq,
                     next_email: EmailId(account.next_email.0.saturating_add(JUMP)),
                     next_mailbox: MailboxId(account.next_mailbox.0.saturating_add(JUMP)),
                 }];
-                ops.extend(account.mailboxes().map(|mailbox| Op::JumpMailbox {
-                    mailbox: mailbox.header.id,
-                    uid_next: Uid(mailbox.header.uid_next.0.saturating_add(JUMP)),
-                    uid_validity: UidValidity(0),
-                }));
+                for mailbox in account.mailboxes() {
+                    let (mailbox, uid_next) = (mailbox.header.id, mailbox.header.uid_next);
+                    let uid_next = Uid(uid_next.0.saturating_add(JUMP));
+                    ops.push(Op::JumpMailbox { mailbox, uid_next, uid_validity: UidValidity(0) });
+                    ops.push(Op::raise_modseq(mailbox, modseq));
+                }
                 jumps.push((id, ops));
             }
             head.jump_store();
             jumps.into_iter().try_for_each(|(id, ops)| head.commit(id, ops))
         })?;
-        self.core().log.loss_settled()
+        // With nobody there no group was written: the lost numbers are told of until one is.
+        if self.core().log.durable_lsn() > lost_up_to { self.core().log.loss_settled() } else { Ok(()) }
     }
 }

@@ -3,6 +3,8 @@
 //! Laws
 //! - UIDNEXT, modseqs, EmailIds, MailboxIds, AccountIds and MessageNos jump past everything that is known of the past, and
 //!   by a margin past what may not be known.
+//! - A mailbox' HIGHESTMODSEQ jumps with its account's counter, the modseqs of its messages stay: what was told of it
+//!   later is not told again of less, and nobody has to fetch everything anew.
 //! - A mailbox that is known to have changed after the restored moment gets a new UIDVALIDITY, above all that were given.
 //! - All of it is in the log, and doing it again only makes the numbers rise once more.
 
@@ -55,12 +57,6 @@ impl Later {
             of.note(&op);
         }
         Ok(())
-    }
-
-    /// Mailboxes known to have changed.
-    #[must_use]
-    pub fn changed_mailboxes(&self) -> usize {
-        self.accounts.values().map(|of| of.mailboxes.len()).sum()
     }
 }
 
@@ -136,21 +132,22 @@ impl Store {
         self.core().log.pin()
     }
 
-    /// Moves every number past what the store's past may have given.
-    pub fn jump_after_restore(&self, later: &Later) -> Result<()> {
+    /// Moves every number past what the store's past may have given. Says how many mailboxes got a new UIDVALIDITY.
+    pub fn jump_after_restore(&self, later: &Later) -> Result<u64> {
         if later.nothing {
-            return Ok(());
+            return Ok(0);
         }
         let restored: BTreeSet<AccountId> = self.core().registry.ids().into_iter().collect();
         let newest = restored.iter().chain(later.accounts.keys()).max().copied().unwrap_or_default();
         self.use_up_accounts(AccountId(newest.0.saturating_add(ACCOUNT_JUMP)))?;
         let given = later.accounts.values().flat_map(|of| of.names.values()).max().copied();
         let nothing = LaterAccount::default();
+        let mut changed = 0;
         for id in restored {
             let known = later.accounts.get(&id).unwrap_or(&nothing).clone();
-            self.jump_account(id, known, later.all_changed, given.unwrap_or_default())?;
+            changed += self.jump_account(id, known, later.all_changed, given.unwrap_or_default())?;
         }
-        Ok(())
+        Ok(changed)
     }
 
     /// No account gets that number or a lower one any more.
@@ -167,7 +164,7 @@ impl Store {
         known: LaterAccount,
         all_changed: bool,
         given: UidValidity,
-    ) -> Result<()> {
+    ) -> Result<u64> {
         self.core().submit(move |head| {
             head.raise_uid_validity(given);
             let account = head.account(id)?.clone();
@@ -183,11 +180,13 @@ impl Store {
                     ops.push(Op::DeleteMailbox { mailbox });
                 }
             }
+            let modseq = ModSeq(account.modseq.max(known.modseq).0.saturating_add(LONG_JUMP));
             ops.push(Op::Jump {
-                modseq: ModSeq(account.modseq.max(known.modseq).0.saturating_add(LONG_JUMP)),
+                modseq,
                 next_email: EmailId(account.next_email.max(known.next_email).0.saturating_add(JUMP)),
                 next_mailbox,
             });
+            let mut changed = 0;
             for mailbox in account.mailboxes() {
                 let header = &mailbox.header;
                 let later = known.mailboxes.get(&header.id);
@@ -195,9 +194,12 @@ impl Store {
                 let is_changed = all_changed || later.is_some();
                 let uid_validity = if is_changed { head.give_uid_validity() } else { UidValidity(0) };
                 let uid_next = Uid(uid_next.0.saturating_add(JUMP).min(u32::MAX - 1));
+                changed += u64::from(is_changed);
                 ops.push(Op::JumpMailbox { mailbox: header.id, uid_next, uid_validity });
+                ops.push(Op::raise_modseq(header.id, modseq));
             }
-            head.commit(id, ops)
+            head.commit(id, ops)?;
+            Ok(changed)
         })
     }
 
@@ -239,7 +241,7 @@ impl Store {
     }
 }
 
-/// How far LSNs and MessageNos of a restored store are from its past.
+/// How far MessageNos of a restored store are from its past.
 #[must_use]
 pub fn long_jump(from: u64) -> u64 {
     from.saturating_add(LONG_JUMP)

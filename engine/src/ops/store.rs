@@ -183,9 +183,8 @@ impl Store {
             opened.log.report_damage(&recovered.holes)?;
         }
         let mut writer = opened.log.writer().ok_or(Error::Owned)?;
-        let next_lsn = restored.unwrap_or_default();
-        writer.raise_next_lsn(next_lsn);
-        recovered.next_lsn = recovered.next_lsn.max(next_lsn);
+        recovered.next_lsn = recovered.next_lsn.max(restored.unwrap_or_default());
+        writer.raise_next_lsn(recovered.next_lsn);
         Self::start(opened.log, writer, clock, catalog, pager, recovered, options)
     }
 

@@ -102,6 +102,12 @@ impl Op {
     pub fn removes(&self) -> bool {
         matches!(self, Self::DeleteAccount | Self::DeleteMailbox { .. } | Self::Expunge { .. })
     }
+
+    /// A change of no message's flags: HIGHESTMODSEQ rises, as far as it may have been told of.
+    #[must_use]
+    pub fn raise_modseq(mailbox: MailboxId, modseq: ModSeq) -> Self {
+        Self::Flags { mailbox, uids: UidSet::new(), set: Vec::new(), clear: Vec::new(), modseq }
+    }
 }
 
 mod kind {

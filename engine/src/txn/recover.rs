@@ -435,6 +435,8 @@ impl<'a> Replayer<'a> {
             .filter(|id| ids.contains(id))
             .for_each(|id| self.registry.set_read_only(id));
         self.recovery.read_only_accounts = self.registry.read_only();
+        // What was lost from the log's end had numbers too, and a backup may have it.
+        let past_loss = self.recovery.lost_up_to.map(Lsn::past_loss).unwrap_or_default();
         let lost_up_to = self.lost.everybodys_up_to().max(self.recovery.lost_up_to);
         Recovered {
             recovery: self.recovery,
@@ -448,7 +450,7 @@ impl<'a> Replayer<'a> {
             dirty,
             deleted: self.deleted,
             last_lsn: report.last_lsn,
-            next_lsn: report.next_lsn,
+            next_lsn: report.next_lsn.max(past_loss),
             holes: Vec::new(),
         }
     }

@@ -7,6 +7,7 @@ use crate::world::*;
 use engine::Error;
 use engine::backup::{Folder, How, Moment, Rate, prune, take, verify};
 use engine::ops::AppendItem;
+use engine::sys::clock::Clock;
 use engine::sys::disk::Disk;
 use engine::work::Work;
 use std::path::Path;
@@ -128,4 +129,29 @@ fn another_stores_folder_is_refused() {
     let (mut how, mut work) = (How::new(Rate::new(None)), Work::quiet());
     let refused = take(&world.disk, Path::new("/other"), &pinned, BEGIN_MS, &mut dest, &mut how, &mut work);
     assert!(refused.unwrap_err().to_string().contains("another store"));
+}
+
+/// A clock that was wrong once does not make an old backup the newest.
+#[test]
+fn the_newest_backup_is_the_one_with_the_newest_group() {
+    let mut world = World::new(9);
+    world.work(10);
+    let now_ms = world.clock.now_ms();
+    world.clock.set(now_ms + 4 * 365 * 86_400_000);
+    let wrong = backup(&world.disk, &world.clock, &world.store);
+    world.clock.set(now_ms);
+    world.work(10);
+    append(&world.store, world.ids[0], "Subject: newest\r\n\r\nx\r\n");
+    let expected = world.read_out();
+    let newest = world.backup();
+    assert!(newest.lsn > wrong.lsn && newest.as_of_ms >= wrong.as_of_ms);
+    assert_eq!(folder(&world.disk).backups().last().unwrap().lsn.0, newest.lsn);
+    let shared: Arc<dyn Disk> = Arc::new(world.disk.clone());
+    let mut dest = Folder::open(&shared, Path::new(DEST)).unwrap();
+    prune(&mut dest, 1).unwrap();
+    drop(dest);
+    let restored = try_restore(&world.disk, &world.clock, "/to", Moment::Newest, true).unwrap();
+    assert_eq!(restored.backup, newest.backup);
+    let store = open(&world.disk, &world.clock, "/to");
+    assert_eq!(messages(&world.read_out_of(&store)), messages(&expected));
 }

@@ -37,6 +37,10 @@ fn what_was_there_comes_back_as_it_was() {
                     assert_eq!((*uid_validity, rows), (now.0, &now.3), "seed {seed}: {name}");
                     if since {
                         assert!(now.1 >= uid_next + (1 << 20), "UIDs may have been given since");
+                        assert!(
+                            now.2 >= modseq + (1 << 32),
+                            "{name}: HIGHESTMODSEQ may have been told since"
+                        );
                     } else {
                         assert_eq!((uid_next, modseq), (&now.1, &now.2));
                     }

@@ -2,7 +2,8 @@
 
 use crate::common::{assert_clean, seeds, seeds_and};
 use crate::world::*;
-use engine::backup::{Folder, How, Moment, Rate, take, verify};
+use engine::Error;
+use engine::backup::{Folder, How, Moment, Rate, Restore, take, verify};
 use engine::sys::clock::Clock;
 use engine::sys::disk::Disk;
 use engine::sys::sim::{FaultKind, Strike};
@@ -178,7 +179,15 @@ fn a_store_that_lost_a_file_is_copied_without_it() {
         let taken = take(&world.disk, store, &pinned, now_ms, &mut dest, &mut how, &mut work).unwrap();
         assert_eq!(taken.damaged.len(), 1, "seed {seed}");
         drop(dest);
-        try_restore(&world.disk, &world.clock, "/to", Moment::Newest, true).unwrap();
+        let refused = try_restore(&world.disk, &world.clock, "/to", Moment::Newest, true);
+        assert!(
+            matches!(&refused, Err(Error::Corrupt { what, .. }) if what.contains(&lost.name)),
+            "seed {seed}, {} is lost: {refused:?}",
+            lost.name
+        );
+        let asked = Restore { moment: Moment::Newest, nothing_since: false, damaged_too: true };
+        let said = restore_asked(&world.disk, &world.clock, "/to", asked).unwrap().damaged;
+        assert!(said.iter().any(|what| what.contains(&lost.name)), "seed {seed}: {said:?}");
         let restored = open(&world.disk, &world.clock, "/to");
         // What is served is right; what is lost is reported.
         for id in &world.ids {
@@ -193,4 +202,66 @@ fn a_store_that_lost_a_file_is_copied_without_it() {
             }
         }
     }
+}
+
+/// What was taken damaged is said, however often the restore was interrupted.
+#[test]
+fn a_restore_that_goes_on_forgets_no_damage() {
+    let mut world = World::new(12);
+    world.work(5);
+    let body: String = (0..9000).map(|_| format!("{:x}\r\n", world.rng.next())).collect();
+    append(&world.store, world.ids[0], &format!("Subject: large\r\n\r\n{body}"));
+    world.backup();
+    world.store.close().unwrap();
+    let bodies = Path::new(DEST).join("bodies");
+    let name = world.disk.list(&bodies).unwrap().remove(0);
+    assert!(world.disk.flip_bit(&bodies.join(&name), 40_000, 3));
+    let asked = Restore { moment: Moment::Newest, nothing_since: false, damaged_too: true };
+    let mut cuts = 0;
+    for n in (0..).step_by(2) {
+        let disk = world.disk.kill();
+        let at = disk.operations() + n;
+        disk.strike_operation(at, Strike::PowerOff);
+        let first = restore_asked(&disk, &world.clock, "/to", asked);
+        let was_off = disk.is_off();
+        let disk = disk.kill();
+        let said = match first {
+            Ok(restored) if !was_off => restored.damaged,
+            // The mark is gone: it was the last sync that was not answered.
+            _ if !disk.exists_file("/to/RESTORING") && disk.exists_file("/to/MANIFEST") => continue,
+            _ => restore_asked(&disk, &world.clock, "/to", asked).unwrap().damaged,
+        };
+        assert!(said.iter().any(|what| what.contains(&name)), "operation {n}: {said:?}");
+        if !was_off {
+            break;
+        }
+        cuts += 1;
+    }
+    println!("{cuts} operations struck");
+    assert!(cuts > 20);
+}
+
+/// Of the copy that a moment ends in the middle of every byte is compared too.
+#[test]
+fn a_copy_that_is_cut_is_verified_whole() {
+    let mut world = World::new(13);
+    world.work(3);
+    world.backup();
+    for n in 0..8 {
+        world.clock.advance(10_000);
+        append(&world.store, world.ids[0], &format!("Subject: {n}\r\n\r\n{}\r\n", "body ".repeat(300)));
+    }
+    let at_ms = world.clock.now_ms() - 35_000;
+    world.backup();
+    let log = Path::new(DEST).join("log");
+    let name = world.disk.list(&log).unwrap().pop().unwrap();
+    let len = world.disk.open(&log.join(&name)).unwrap().len_bytes().unwrap();
+    for at in (len / 8..len).step_by(len as usize / 16) {
+        let disk = world.disk.kill();
+        assert!(disk.flip_bit(&log.join(&name), at, 3));
+        let restored = try_restore(&disk, &world.clock, "/to", Moment::At(at_ms), true);
+        assert!(restored.is_err(), "byte {at} of {len}: {restored:?}");
+    }
+    let restored = try_restore(&world.disk, &world.clock, "/to", Moment::At(at_ms), true).unwrap();
+    assert!(restored.damaged.is_empty(), "{restored:?}");
 }

@@ -4,9 +4,13 @@
 #[path = "../common/mod.rs"]
 mod common;
 
+#[path = "../torture/rows.rs"]
+mod rows;
+
 mod copies;
 mod equal;
 mod faults;
 mod load;
+mod lost;
 mod moments;
 mod world;

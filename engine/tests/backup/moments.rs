@@ -143,7 +143,11 @@ fn a_restored_store_goes_on_in_the_same_folder() {
         world.disk = world.disk.kill();
         let store = open(&world.disk, &world.clock, "/back");
         let mut third = first.clone();
+        let mut middle = (0, Vec::new());
         for n in 0..10 {
+            if n == 5 {
+                middle = (world.clock.now_ms() + 1_000, world.read_out_of(&store));
+            }
             world.clock.advance(2_000);
             let message = stage(&store, &format!("Subject: after {n}\r\n\r\nx\r\n")).unwrap();
             let to = Recipient { account: world.ids[0], detail: None, address: "user0@test".into() };
@@ -159,7 +163,8 @@ fn a_restored_store_goes_on_in_the_same_folder() {
         third[0] = read_out(&store, world.ids[0]);
         assert!(verify(&folder(&world.disk), &mut Work::quiet()).unwrap().findings.is_empty());
         // Both lives can be had.
-        let lives = [(first_ms - 500, &first), (second_ms - 500, &second), (now_ms, &third)];
+        let lives =
+            [(first_ms - 500, &first), (second_ms - 1_000, &second), (middle.0, &middle.1), (now_ms, &third)];
         for (n, (at_ms, expected)) in lives.into_iter().enumerate() {
             let to = format!("/life{n}");
             try_restore(&world.disk, &world.clock, &to, Moment::At(at_ms), true).unwrap();
@@ -313,4 +318,92 @@ fn large_messages_go_at_once_when_history_is_given_up() {
     let report = inbox.compact(true);
     assert!(report.segments_dropped > 0 && report.kept_for_history == 0, "{report:?}");
     assert_clean(&inbox.world.store);
+}
+
+/// A backup is taken, and mail goes on between its moment and its last byte.
+#[test]
+fn what_came_while_a_backup_was_begun_is_not_left_out() {
+    let mut world = World::new(6);
+    world.work(10);
+    let (held, pinned) = world.store.pin().unwrap();
+    world.clock.advance(2_000);
+    append(&world.store, world.ids[0], "Subject: meanwhile\r\n\r\nx\r\n");
+    let (at_ms, then) = (world.clock.now_ms() + 1_000, world.read_out());
+    world.clock.advance(2_000);
+    let first = take_pinned(&world.disk, &world.clock, &pinned).unwrap();
+    assert!(first.as_of_ms > at_ms);
+    drop(held);
+    append(&world.store, world.ids[0], "Subject: later\r\n\r\nx\r\n");
+    world.backup();
+    assert_eq!(messages(&world.restored("/to", Moment::At(at_ms))), messages(&then));
+}
+
+/// What later backups lost, or got wrong, is no reason not to have an earlier one.
+#[test]
+fn a_damaged_later_backup_spoils_no_earlier_one() {
+    for seed in seeds(3) {
+        let mut world = World::new(seed);
+        world.work(20);
+        let at_ms = world.backup().as_of_ms;
+        let then = world.model.clone();
+        world.store.close().unwrap();
+        world.disk = world.disk.kill();
+        world.store = open(&world.disk, &world.clock, STORE);
+        let names = |world: &World| world.disk.list(&Path::new(DEST).join("log")).unwrap();
+        let before = names(&world);
+        world.work(40);
+        world.store.close().unwrap();
+        world.disk = world.disk.kill();
+        world.store = open(&world.disk, &world.clock, STORE);
+        world.backup();
+        let later: Vec<String> = names(&world).into_iter().filter(|name| !before.contains(name)).collect();
+        assert!(!later.is_empty(), "seed {seed}");
+        for name in later {
+            for way in ["removed", "cut short", "its footer changed"] {
+                let hit = world.fork();
+                let path = Path::new(DEST).join("log").join(&name);
+                let len = hit.disk.open(&path).unwrap().len_bytes().unwrap();
+                match way {
+                    "removed" => hit.disk.remove_file(&path).unwrap(),
+                    "cut short" => hit.disk.open(&path).unwrap().truncate(len / 2).unwrap(),
+                    _ => assert!(hit.disk.flip_bit(&path, len - 3, 3)),
+                }
+                let restored = try_restore(&hit.disk, &hit.clock, "/to", Moment::At(at_ms), true);
+                let restored = restored.unwrap_or_else(|e| panic!("seed {seed}, {name} {way}: {e}"));
+                if way == "removed" {
+                    assert_eq!(restored.new_uid_validities, "all", "seed {seed}, {name}");
+                }
+                let store = open(&hit.disk, &hit.clock, "/to");
+                assert_eq!(messages(&hit.read_out_of(&store)), messages(&then), "seed {seed}, {name} {way}");
+            }
+        }
+    }
+}
+
+/// Those that were made later are none of the restored store's.
+#[test]
+fn new_uid_validities_are_counted_where_they_are() {
+    let mut world = World::new(7);
+    let id = world.ids[0];
+    append(&world.store, id, "Subject: first\r\n\r\nx\r\n");
+    let at_ms = world.backup().as_of_ms;
+    append(&world.store, id, "Subject: second\r\n\r\nx\r\n");
+    for n in 0..5 {
+        world.store.create_mailbox(id, &format!("later {n}"), None).unwrap();
+    }
+    world.backup();
+    let restored = try_restore(&world.disk, &world.clock, "/to", Moment::At(at_ms), true).unwrap();
+    assert_eq!(restored.new_uid_validities, "1");
+}
+
+/// A backup that is opened for one account is read, and not scrubbed.
+#[test]
+fn an_opened_backup_is_left_alone() {
+    let mut world = World::new(8);
+    world.work(5);
+    world.backup();
+    let folder = folder(&world.disk);
+    let plan = engine::backup::plan(&folder, Moment::Newest).unwrap();
+    let source = engine::backup::open_source(&folder, &plan).unwrap();
+    assert_eq!(source.options().scrub.every_ms, 0);
 }

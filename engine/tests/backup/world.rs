@@ -2,10 +2,10 @@
 
 use crate::common::Rng;
 use crate::common::model::{Account, read_out};
-use crate::common::work::{Step, in_model, on_store, random_step};
+use crate::common::work::{Step, in_model, on_store, random_step, stage};
 use engine::backup::{Folder, How, Moment, Rate, Restore, Restored, Taken, Target, restore, take};
 use engine::log::Pinned;
-use engine::ops::NewAccount;
+use engine::ops::{AppendItem, NewAccount};
 use engine::sys::clock::{Clock, SimClock};
 use engine::sys::disk::Disk;
 use engine::sys::sim::SimDisk;
@@ -51,11 +51,22 @@ pub fn try_backup(disk: &SimDisk, clock: &SimClock, store: &Store) -> Result<Tak
 }
 
 pub fn take_pinned(disk: &SimDisk, clock: &SimClock, pinned: &Pinned) -> Result<Taken> {
-    let shared: Arc<dyn Disk> = Arc::new(disk.clone());
+    take_to(disk, disk, clock, STORE, pinned)
+}
+
+/// The same of the store in `dir`, into the folder on another disk.
+pub fn take_to(
+    dest: &SimDisk,
+    disk: &SimDisk,
+    clock: &SimClock,
+    dir: &str,
+    pinned: &Pinned,
+) -> Result<Taken> {
+    let shared: Arc<dyn Disk> = Arc::new(dest.clone());
     let mut folder = Folder::open(&shared, Path::new(DEST))?;
     let now_ms = clock.now_ms();
     let mut how = How { piece_bytes: 4 << 10, ..How::new(Rate::new(None)) };
-    take(disk, Path::new(STORE), pinned, now_ms, &mut folder, &mut how, &mut Work::quiet())
+    take(disk, Path::new(dir), pinned, now_ms, &mut folder, &mut how, &mut Work::quiet())
 }
 
 pub fn backup(disk: &SimDisk, clock: &SimClock, store: &Store) -> Taken {
@@ -74,9 +85,13 @@ pub fn try_restore(
     moment: Moment,
     since: bool,
 ) -> Result<Restored> {
+    let asked = Restore { moment, nothing_since: !since, damaged_too: false };
+    restore_asked(disk, clock, to, asked)
+}
+
+pub fn restore_asked(disk: &SimDisk, clock: &SimClock, to: &str, asked: Restore) -> Result<Restored> {
     let shared: Arc<dyn Disk> = Arc::new(disk.clone());
     let clock: Arc<dyn Clock> = Arc::new(clock.clone());
-    let asked = Restore { moment, nothing_since: !since, damaged_too: false };
     let folder = Folder::read(&shared, Path::new(DEST))?;
     let mut rate = Rate::new(None);
     let into = Target { disk: &shared, clock: &clock, dir: Path::new(to), options: options() };
@@ -187,6 +202,14 @@ impl World {
         }
         self.store = open(&self.disk, &self.clock, STORE);
     }
+}
+
+/// Appends one message to a mailbox of the name INBOX, and gives its UID.
+pub fn append(store: &Store, id: AccountId, text: &str) -> u32 {
+    let inbox = store.account(id).unwrap().mailbox_named("INBOX").unwrap().header.id;
+    let message = stage(store, text).unwrap();
+    let item = AppendItem { message, flags: Vec::new(), internal_date: None };
+    store.append(id, inbox, vec![item]).unwrap().uids.first().unwrap()
 }
 
 /// The messages, by account and mailbox.

@@ -130,8 +130,9 @@ fn attempt_once(
     rate: Option<u64>,
     damaged_too: bool,
 ) -> anyhow::Result<Taken> {
-    let held = admin.pin()?;
+    // Before the pin: what is acknowledged later is not said to be in it.
     let now_ms = SystemClock.now_ms();
+    let held = admin.pin()?;
     let mut how = How { damaged_too, ..How::new(Rate::new(rate)) };
     progress::follow(|work| take(&RealDisk, dir, &held.pinned, now_ms, folder, &mut how, work))
 }
