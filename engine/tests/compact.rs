@@ -5,8 +5,9 @@ mod common;
 
 use common::{Rng, assert_clean, seeds};
 use engine::ops::{AppendItem, FlagChange, FlagOp, NewAccount, Store, StoreOptions};
-use engine::sys::clock::SystemClock;
-use engine::sys::sim::SimDisk;
+use engine::sys::clock::{SimClock, SystemClock};
+use engine::sys::disk::Disk;
+use engine::sys::sim::{Fault, SimDisk, Strike, Weather};
 use engine::types::{AccountId, UidSet};
 use engine::work::{Step, Work};
 use engine::{CompactOptions, Error};
@@ -39,10 +40,14 @@ fn text(rng: &mut Rng, bytes: usize) -> String {
 
 /// An account with a few hundred messages of which a third lives; by UID what lives.
 fn filled(store: &Store, rng: &mut Rng) -> (AccountId, BTreeMap<u32, String>) {
+    filled_with(store, rng, 300)
+}
+
+fn filled_with(store: &Store, rng: &mut Rng, count: u32) -> (AccountId, BTreeMap<u32, String>) {
     let id = store.create_account(&NewAccount { name: "a", ..NewAccount::default() }).unwrap();
     let inbox = store.account(id).unwrap().mailbox_named("INBOX").unwrap().header.id;
     let mut texts = BTreeMap::new();
-    for uid in 1..=300 {
+    for uid in 1..=count {
         let bytes = if rng.chance(10) { 30_000 } else { 4_000 };
         let text = text(rng, bytes);
         let mut stager = store.stager();
@@ -51,7 +56,7 @@ fn filled(store: &Store, rng: &mut Rng) -> (AccountId, BTreeMap<u32, String>) {
         store.append(id, inbox, vec![AppendItem { message, flags: vec![], internal_date: None }]).unwrap();
         texts.insert(uid, text);
     }
-    let gone: UidSet = (1..=300u32).filter(|_| rng.chance(66)).collect();
+    let gone: UidSet = (1..=count).filter(|_| rng.chance(66)).collect();
     let change = FlagChange { op: FlagOp::Add, flags: vec!["\\Deleted".to_owned()], unchanged_since: None };
     store.change_flags(id, inbox, &gone, change).unwrap();
     store.expunge(id, inbox, None).unwrap();
@@ -199,4 +204,74 @@ fn a_full_disk_is_left_without_a_restart() {
         assert_clean(&store);
         store.close().unwrap();
     }
+}
+
+/// Each disk operation of a compaction fails once: what was copied for nothing does not stay.
+#[test]
+fn a_compaction_that_fails_leaves_nothing_behind() {
+    let (whole, mut failed) = (SimDisk::new(1), 0);
+    drop(filled_with(&open(&whole, options()), &mut Rng::new(1), 60));
+    let cold = |disk: &SimDisk| disk.list(Path::new("/store/cold")).unwrap();
+    let operations = {
+        let disk = whole.kill();
+        let store = open(&disk, options());
+        let before = disk.operations();
+        store.compact_told(ALL, &mut Work::quiet()).unwrap();
+        disk.operations() - before
+    };
+    for n in 0..operations {
+        let disk = whole.kill();
+        let store = open(&disk, options());
+        disk.strike_operation(disk.operations() + n, Strike::Eio);
+        failed += u64::from(store.compact_told(ALL, &mut Work::quiet()).is_err());
+        if store.stats().unwrap().poisoned {
+            continue;
+        }
+        store.compact_told(ALL, &mut Work::quiet()).unwrap_or_else(|e| panic!("operation {n}: {e}"));
+        store.close().unwrap();
+        drop(store);
+        // An opening removes what waits for nothing.
+        let before = cold(&disk);
+        let store = open(&disk, options());
+        assert_eq!(cold(&disk), before, "operation {n} of {operations} struck");
+        store.close().unwrap();
+    }
+    assert!(failed > 0);
+}
+
+/// What compaction found to do is still to be done after it failed: it is tried again by itself.
+#[test]
+fn a_compaction_that_fails_is_tried_again() {
+    let (disk, clock) = (SimDisk::new(1), SimClock::new(1_700_000_000_000));
+    let mut options = options();
+    options.keep.retention_ms = 0;
+    options.keep.checkpoint_ms = u64::MAX;
+    let dir = Path::new("/store");
+    let store = Store::open_on(Arc::new(disk.clone()), Arc::new(clock.clone()), dir, options).unwrap();
+    let (id, texts) = filled(&store, &mut Rng::new(1));
+    for _ in 0..2 {
+        store.set_quota(id, None).unwrap();
+        store.snapshot().unwrap();
+    }
+    let segments = |folder: &str| disk.list(&dir.join(folder)).unwrap().len();
+    let before = segments("log");
+    let until = |what: &str, is_so: &dyn Fn() -> bool| {
+        let came = (0..600).any(|_| {
+            std::thread::sleep(std::time::Duration::from_millis(50));
+            is_so()
+        });
+        assert!(came, "{what}");
+    };
+    disk.set_weather(Weather { write_eio_one_in: 1, ..Weather::default() });
+    clock.advance(61_000);
+    let struck = disk.fault_counts().of(Fault::WriteEio);
+    until("nothing was tried", &|| disk.fault_counts().of(Fault::WriteEio) > struck);
+    // Twice a second the keeper looks whether it is time.
+    std::thread::sleep(std::time::Duration::from_millis(1_200));
+    disk.set_weather(Weather::default());
+    assert_eq!(segments("log"), before);
+    clock.advance(61_000);
+    until("it was not tried again", &|| segments("log") < before);
+    assert_served(&store, id, &texts, "tried again");
+    store.close().unwrap();
 }

@@ -14,12 +14,14 @@ use common::work::stage;
 use common::{Rng, seeds};
 use engine::check::{Kind, Severity};
 use engine::ops::AppendItem;
+use engine::sys::disk::Disk;
 use engine::sys::sim::{SimDisk, Strike};
 use engine::types::AccountId;
 use engine::work::Work;
 use engine::{Error, Store};
 use rot::rot;
 use rows::KeptRows;
+use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use stored::{Message, Stored, filled, filled_over, open, open_over};
 
@@ -282,6 +284,47 @@ fn append(store: &Store, id: AccountId, text: &str) -> engine::Result<()> {
     let Some(inbox) = account.mailbox_named("INBOX") else { return Err(Error::NoSuchMailbox) };
     let item = AppendItem { message: stage(store, text)?, flags: vec![], internal_date: None };
     store.append(id, inbox.header.id, vec![item]).map(drop)
+}
+
+/// A large message whose record rots between plan and repair may still be read from its body segment: that stays, with
+/// every message in it.
+#[test]
+fn a_body_segment_stays_as_long_as_a_message_may_be_read_from_it() {
+    let disk = SimDisk::new(1);
+    let store = open(&disk).unwrap();
+    let id = store.create_account(&engine::ops::NewAccount { name: "a", ..Default::default() }).unwrap();
+    let mut rng = Rng::new(1);
+    let mut texts = Vec::new();
+    for n in 0..2 {
+        let lines: String = (0..400).map(|_| format!("{:016x}{:016x}\r\n", rng.next(), rng.next())).collect();
+        texts.push(format!("Subject: {n}\r\n\r\n{lines}"));
+        append(&store, id, &texts[n]).unwrap();
+    }
+    store.close().unwrap();
+    drop(store);
+    let body = disk.list(Path::new("/store/bodies")).unwrap().remove(0);
+    let body = Path::new("/store/bodies").join(body);
+    // In a block of the first one.
+    assert!(disk.flip_bit(&body, 5_000, 1));
+    let store = open(&disk).unwrap();
+    let plan = store.repair_plan(&mut Work::quiet()).unwrap();
+    // The place of the second one, in the log: its digest stands there.
+    let digest = *blake3::hash(texts[1].as_bytes()).as_bytes();
+    let mut is_hit = false;
+    for name in disk.list(Path::new("/store/log")).unwrap() {
+        let path = Path::new("/store/log").join(name);
+        let file = disk.open(&path).unwrap();
+        let mut bytes = vec![0; file.len_bytes().unwrap() as usize];
+        file.read_exact_at(&mut bytes, 0).unwrap();
+        if let Some(at) = bytes.windows(32).position(|window| window == digest) {
+            is_hit |= disk.flip_bit(&path, at as u64, 0);
+        }
+    }
+    assert!(is_hit);
+    let done = store.repair(&plan, &mut Work::quiet()).unwrap();
+    assert!(done.left.iter().any(|left| left.contains("cannot be proved")), "{:?}", done.left);
+    assert!(disk.exists(&body));
+    drop(store.close());
 }
 
 /// The check of a store that is not there at all, and of one whose account takes no writes.

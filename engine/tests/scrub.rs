@@ -131,3 +131,69 @@ fn closing_does_not_wait_for_a_slow_pass_and_mail_comes_in_meanwhile() {
     store.close().unwrap();
     assert!(matches!(pass.join().unwrap(), Err(Error::Interrupted)));
 }
+
+/// A pass that is cut off by a restart goes on where it was: slow, and often restarted, it still reads everything.
+#[test]
+fn a_pass_that_is_cut_off_goes_on_where_it_was() {
+    let disk = SimDisk::new(1);
+    filled(&disk);
+    let disk = disk.kill();
+    let number = |path: &PathBuf| path.file_stem().unwrap().to_str().unwrap().parse::<u32>().unwrap();
+    let segments = ["log", "bodies", "cold"].map(|folder| files(&disk, folder)).concat();
+    let path = segments.iter().min_by_key(|path| number(path)).unwrap();
+    let first = disk.open(path).unwrap().len_bytes().unwrap();
+    let mut position = 0;
+    // A machine that stands still for seconds lets the pass come to its end.
+    for _ in 0..10 {
+        let store = open(&disk, 40_000);
+        let scrubbing = store.clone();
+        let pass = std::thread::spawn(move || scrubbing.scrub());
+        while position <= first && !pass.is_finished() {
+            position = store.stats().unwrap().scrub.position_bytes;
+            std::thread::yield_now();
+        }
+        store.close().unwrap();
+        match pass.join().unwrap() {
+            Err(Error::Interrupted) => break,
+            other => drop(other.unwrap()),
+        }
+        position = 0;
+    }
+    assert!(position > first);
+    // What was read already is not read again: only the next pass finds it.
+    assert!(disk.flip_bit(path, first / 3, 4));
+    let store = open(&disk, u64::MAX);
+    let stats = store.scrub().unwrap();
+    assert_eq!((stats.passes, stats.last_findings), (1, 0));
+    assert!(stats.bytes_read + first <= stats.total_bytes, "{stats:?}");
+    let stats = store.scrub().unwrap();
+    assert!(stats.passes == 2 && stats.last_findings > 0, "{stats:?}");
+    store.close().unwrap();
+}
+
+/// A segment with much damage is listed once: not every finding is a new MANIFEST.
+#[test]
+fn what_is_lost_in_a_segment_is_listed_at_once() {
+    let disk = SimDisk::new(1);
+    filled(&disk);
+    let disk = disk.kill();
+    let store = open(&disk, u64::MAX);
+    let cold = files(&disk, "cold");
+    let path = cold.iter().max_by_key(|path| disk.open(path).unwrap().len_bytes().unwrap()).unwrap();
+    let file = disk.open(path).unwrap();
+    let len = file.len_bytes().unwrap();
+    // A byte of every kilobyte: each message is hit.
+    for at in (600..len * 9 / 10).step_by(1000) {
+        file.write_all_at(&[0xff, 0, 0xff], at).unwrap();
+    }
+    let before = disk.operations();
+    let stats = store.scrub().unwrap();
+    let operations = disk.operations() - before;
+    store.close().unwrap();
+    drop(store);
+    let store = open(&disk.kill(), u64::MAX);
+    assert!(stats.findings >= 8, "{stats:?}");
+    assert_eq!(store.recovery().damage.len(), 1, "{:?}", store.recovery().damage);
+    assert!(operations < 30, "{operations} operations for {} findings", stats.findings);
+    store.close().unwrap();
+}

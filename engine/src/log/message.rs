@@ -300,3 +300,13 @@ pub(super) fn places_of(shared: &Shared, message: MessageNo) -> Vec<SegmentId> {
         _ => vec![at.segment],
     }
 }
+
+/// Whether nothing says that a message, which was placed in a body segment, is read from elsewhere.
+pub(super) fn may_be_in_body(shared: &Shared, message: MessageNo, body: SegmentId) -> bool {
+    let Some(at) = shared.locations.get(message) else { return true };
+    match record_at(shared, message, at) {
+        Ok(Record::Body(record)) => record.segment == body,
+        Ok(Record::Message(_)) => false,
+        Err(_) => true,
+    }
+}

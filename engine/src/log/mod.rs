@@ -61,6 +61,7 @@ use crate::work::Work;
 use cold::End;
 use parking_lot::Mutex;
 use shared::Shared;
+use std::collections::BTreeSet;
 use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -166,6 +167,14 @@ impl Log {
     #[must_use]
     pub fn places_of(&self, message: MessageNo) -> Vec<SegmentId> {
         message::places_of(&self.shared, message)
+    }
+
+    /// The messages whose bodies may be read from a body segment: all that were placed there, but for those of which a
+    /// record says that they are read elsewhere by now. What cannot be read says no such thing.
+    #[must_use]
+    pub fn body_messages(&self, id: SegmentId) -> BTreeSet<MessageNo> {
+        let placed = self.shared.bodies.named_in(id).into_iter().map(|(message, _)| message);
+        placed.filter(|message| message::may_be_in_body(&self.shared, *message, id)).collect()
     }
 
     /// Where the message's record lies; nothing is read for it.
@@ -298,6 +307,7 @@ impl Log {
         self.shared.update_manifest(|m| {
             m.segments.remove(&cold.id);
         })?;
+        self.shared.pending_cold.lock().remove(&cold.id);
         self.shared.files.forget(cold.id);
         let path = segment::path(&self.shared.dir, SegmentKind::Cold, cold.id);
         self.shared.disk.remove_file(&path).map_err(|e| Error::io(format!("removing {}", path.display()), e))

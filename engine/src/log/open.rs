@@ -84,7 +84,7 @@ pub(super) fn open(
     let boot_id = clock.boot_id();
     let report = OpenReport {
         created,
-        clean: manifest.clean || created,
+        stopped_in_order: manifest.clean || created,
         same_boot: !boot_id.is_empty() && manifest.boot_id == boot_id,
         mended: start.mended,
         rebuilt_manifest: start.rebuilt,
@@ -540,8 +540,8 @@ impl Opening {
         // A lost end is asked for by itself: a view may prove that there is none.
         let is_proved = |d: &&Damage| d.lost_up_to().is_none();
         report.damage = self.manifest.damage.iter().filter(is_proved).cloned().collect();
-        report.clean &= self.manifest.damage.is_empty() && report.cut_tail_bytes == 0;
-        report.clean &= report.rebuilt_manifest.is_none();
+        report.stopped_in_order &= report.cut_tail_bytes == 0 && report.rebuilt_manifest.is_none();
+        report.clean = report.stopped_in_order && self.manifest.damage.is_empty();
         let shared = Arc::new(Shared {
             store_id: self.manifest.store_id,
             durable_lsn: AtomicU64::new(report.last_lsn.0),

@@ -37,7 +37,9 @@ pub enum Room {
 pub struct OpenReport {
     /// There was no store; one was made.
     pub created: bool,
-    /// The last owner stopped in order.
+    /// The last owner stopped in order: what views say of that moment may be believed.
+    pub stopped_in_order: bool,
+    /// The same, and nothing is listed as damaged.
     pub clean: bool,
     /// The machine was not booted since the last owner ran.
     pub same_boot: bool,

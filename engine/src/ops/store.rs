@@ -222,11 +222,17 @@ impl Store {
             keep: options.keep,
             listener: OnceLock::new(),
         });
-        let keeper = Arc::new(Keeper::new(core.clone(), recovered.changed, recovered.damaged));
+        let (changed, damaged) = (recovered.changed, recovered.damaged);
+        let keeper = Arc::new(Keeper::new(core.clone(), changed, damaged, recovered.only_in_views));
         let head = Head::new(core.clone(), numbers, recovered.next_lsn);
         let threads = Threads::start(&core, head, log_writer, &keeper)?;
-        let indexer = Indexer::start(&core, &options.text)?;
-        let scrub = Scrub::start(&core, options.scrub)?;
+        let (indexer, scrub) = match start_readers(&core, &keeper, &options) {
+            Ok(readers) => readers,
+            Err(error) => {
+                drop(threads.stop(&core, &keeper));
+                return Err(error);
+            }
+        };
         let inner = Inner {
             core,
             indexer,
@@ -239,8 +245,13 @@ impl Store {
             threads: Mutex::new(Some(threads)),
         };
         let store = Self { inner: Arc::new(inner) };
-        if let Some(lost_up_to) = recovered.lost_up_to {
-            store.jump_numbers(lost_up_to)?;
+        let jumped = recovered.lost_up_to.map_or(Ok(()), |lost_up_to| store.jump_numbers(lost_up_to));
+        if let Err(error) = jumped {
+            // Nobody gets the store: its threads would hold it for ever.
+            if let Err(error) = store.close() {
+                tracing::warn!(%error, "the store that did not open did not stop in order either");
+            }
+            return Err(error);
         }
         Ok(store)
     }
@@ -260,11 +271,7 @@ impl Store {
     fn close_log(&self, threads: Threads) -> Result<()> {
         let core = &self.inner.core;
         self.inner.scrub.stop();
-        core.inbox.close();
-        threads.sequencer.join().map_err(|_| panicked("sequencer"))?;
-        let log_writer = threads.writer.join().map_err(|_| panicked("log writer"))?;
-        self.inner.keeper.stop();
-        threads.keeper.join().map_err(|_| panicked("keeper"))?;
+        let log_writer = threads.stop(core, &self.inner.keeper)?;
         if core.health.is_poisoned() {
             return Err(Error::Poisoned);
         }
@@ -383,10 +390,26 @@ fn say(recovery: &Recovery) {
     }
 }
 
+/// The threads that read what was written: index and scrub.
+fn start_readers(core: &Arc<Core>, keeper: &Arc<Keeper>, options: &StoreOptions) -> Result<(Indexer, Scrub)> {
+    let indexer = Indexer::start(core, &options.text)?;
+    match Scrub::start(core, keeper, options.scrub) {
+        Ok(scrub) => Ok((indexer, scrub)),
+        Err(error) => {
+            indexer.stop();
+            Err(error)
+        }
+    }
+}
+
 impl Threads {
     fn start(core: &Arc<Core>, head: Head, log_writer: LogWriter, keeper: &Arc<Keeper>) -> Result<Self> {
         let (to_writer, groups) = mpsc::channel();
-        let spawn_error = |e| Error::io("starting a thread", e);
+        let spawn_error = |e| {
+            // Those that run already end by that.
+            core.inbox.close();
+            Error::io("starting a thread", e)
+        };
         let sequencer = Sequencer::new(head, to_writer);
         let of_sequencer = core.clone();
         let sequencer = thread::Builder::new()
@@ -410,6 +433,17 @@ impl Threads {
             .spawn(move || of_keeper.run())
             .map_err(spawn_error)?;
         Ok(Self { sequencer, writer, keeper })
+    }
+
+    /// Ends all of them, whatever has become of one.
+    fn stop(self, core: &Core, keeper: &Keeper) -> Result<LogWriter> {
+        core.inbox.close();
+        let sequencer = self.sequencer.join().map_err(|_| panicked("sequencer"));
+        let log_writer = self.writer.join().map_err(|_| panicked("log writer"));
+        keeper.stop();
+        self.keeper.join().map_err(|_| panicked("keeper"))?;
+        sequencer?;
+        log_writer
     }
 }
 

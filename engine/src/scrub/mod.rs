@@ -2,6 +2,8 @@
 //!
 //! Laws
 //! - It changes nothing but the list of damage, to which it adds messages that are lost, and its own record.
+//! - Where the log may have lost transactions it asks for snapshots: as long as the store is open, views have them.
+//! - A pass that is cut off goes on at the segment where it was: however often the store is restarted, all of it is read.
 //! - It reads slowly, in small pieces with pauses between, at low priority, and leaves the system's cache as it was: nobody
 //!   waits for it.
 //! - A pass looks at what counted when it began; what was compacted away meanwhile is no finding.
@@ -15,9 +17,10 @@ mod record;
 use crate::error::{Error, Result};
 use crate::sys::thread::be_modest;
 use crate::txn::Core;
+use crate::txn::keeper::Keeper;
 use pace::Pace;
 use parking_lot::{Condvar, Mutex};
-use record::Record;
+use record::{Record, UnderWay};
 use serde::{Deserialize, Serialize};
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -66,8 +69,13 @@ pub struct Scrub {
 
 struct Shared {
     core: Arc<Core>,
+    keeper: Arc<Keeper>,
     options: ScrubOptions,
     stats: Mutex<ScrubStats>,
+    /// Held by the one who reads.
+    passing: Mutex<()>,
+    /// How far the pass is that was cut off.
+    under_way: Mutex<Option<UnderWay>>,
     /// What was said already.
     said: Mutex<HashSet<String>>,
     stop: Mutex<bool>,
@@ -76,7 +84,7 @@ struct Shared {
 
 impl Scrub {
     /// Takes up where the last process was, and starts the thread if passes are wanted.
-    pub fn start(core: &Arc<Core>, options: ScrubOptions) -> Result<Self> {
+    pub fn start(core: &Arc<Core>, keeper: &Arc<Keeper>, options: ScrubOptions) -> Result<Self> {
         let record = Record::load(core.log.disk(), core.log.dir());
         let stats = ScrubStats {
             passes: record.passes,
@@ -86,8 +94,11 @@ impl Scrub {
         };
         let shared = Arc::new(Shared {
             core: core.clone(),
+            keeper: keeper.clone(),
             options,
             stats: Mutex::new(stats),
+            passing: Mutex::new(()),
+            under_way: Mutex::new(record.under_way),
             said: Mutex::default(),
             stop: Mutex::new(false),
             wake: Condvar::new(),
@@ -108,6 +119,8 @@ impl Scrub {
         {
             tracing::error!("the scrub panicked; this is a bug, the store is intact");
         }
+        // One that somebody asked for: it notes how far it is before the store is given up.
+        drop(self.shared.passing.lock());
     }
 
     #[must_use]
@@ -115,7 +128,8 @@ impl Scrub {
         *self.shared.stats.lock()
     }
 
-    /// A whole pass, now, on the calling thread. `Interrupted`: the store was closed meanwhile.
+    /// A pass, now, on the calling thread: what is left of the one that was cut off, or a whole one. `Interrupted`: the
+    /// store was closed meanwhile.
     pub fn pass(&self) -> Result<ScrubStats> {
         self.shared.pass()?;
         Ok(self.stats())
@@ -138,6 +152,9 @@ impl Shared {
     }
 
     fn is_due(&self) -> bool {
+        if self.under_way.lock().is_some() {
+            return true;
+        }
         let last = self.stats.lock().last_finished_ms;
         self.core.clock.now_ms().saturating_sub(last) >= self.options.every_ms
     }
@@ -152,6 +169,10 @@ impl Shared {
     }
 
     fn pass(&self) -> Result<()> {
+        let _one_at_a_time = self.passing.lock();
+        if self.is_stopped_after(Duration::ZERO) {
+            return Err(Error::Interrupted);
+        }
         let pace = Pace::new(self.options.bytes_per_second);
         let findings = pass::Pass::new(self, pace).run();
         let mut stats = *self.stats.lock();
@@ -162,10 +183,27 @@ impl Shared {
             stats.last_finished_ms = self.core.clock.now_ms();
             self.core.metrics.scrub_passed();
             tracing::info!(bytes = stats.position_bytes, findings, "the scrub read everything");
-            let record = Record { passes: stats.passes, finished_ms: stats.last_finished_ms, findings };
-            record.store(self.core.log.disk(), self.core.log.dir())
+            *self.under_way.lock() = None;
+            self.record(&stats).store(self.core.log.disk(), self.core.log.dir())
         });
         *self.stats.lock() = stats;
         result
+    }
+
+    fn record(&self, stats: &ScrubStats) -> Record {
+        Record {
+            passes: stats.passes,
+            finished_ms: stats.last_finished_ms,
+            findings: stats.last_findings,
+            under_way: *self.under_way.lock(),
+        }
+    }
+
+    /// Notes how far the pass is. A failure costs reading something again.
+    fn note(&self) {
+        let stats = *self.stats.lock();
+        if let Err(error) = self.record(&stats).store(self.core.log.disk(), self.core.log.dir()) {
+            tracing::warn!(%error, "how far the scrub is could not be noted");
+        }
     }
 }

@@ -2,14 +2,18 @@
 
 use super::Shared;
 use super::pace::Pace;
+use super::record::UnderWay;
 use crate::error::{Error, Result};
 use crate::log::run::RunReader;
-use crate::log::{Damage, Finding, RunInfo};
-use crate::types::SegmentId;
+use crate::log::{Damage, Finding, RunInfo, SegmentInfo, SegmentKind};
+use crate::types::MessageNo;
 use crate::work::{Step, Work};
+use std::collections::BTreeSet;
 
 /// Read bytes are given back to the system in pieces of at least this.
 const FORGET_BYTES: u64 = 4 << 20;
+/// How far it is is noted after at least so many bytes, and when it is cut off.
+const NOTE_BYTES: u64 = 256 << 20;
 
 pub struct Pass<'a> {
     shared: &'a Shared,
@@ -24,35 +28,55 @@ impl<'a> Pass<'a> {
         Self { shared, pace, done_bytes: 0, findings: 0 }
     }
 
-    /// Reads everything; returns how much is wrong.
+    /// Reads everything, or what the pass before it did not come to; returns how much is wrong.
     pub fn run(mut self) -> Result<u64> {
+        let done = self.read_all();
+        if done.is_err() && self.shared.under_way.lock().is_some() {
+            self.shared.note();
+        }
+        done.map(|()| self.findings)
+    }
+
+    fn read_all(&mut self) -> Result<()> {
         let log = &self.shared.core.log;
         let segments = log.segments();
         let (current, previous) = log.manifest_runs();
         let mut runs = current.runs;
         runs.extend(previous.runs.into_iter().filter(|run| !runs.contains(run)).collect::<Vec<_>>());
+        let before = *self.shared.under_way.lock();
+        self.findings = before.map_or(0, |pass| pass.findings);
+        // Numbers rise: what was written since has higher ones, moved messages too.
+        let is_read = |info: &&SegmentInfo| before.is_some_and(|pass| info.id <= pass.segment);
+        self.done_bytes = segments.iter().filter(is_read).map(|info| info.bytes).sum();
         {
             let mut stats = self.shared.stats.lock();
             stats.running = true;
-            stats.position_bytes = 0;
+            stats.position_bytes = self.done_bytes;
             let of_runs: u64 = runs.iter().map(|run| run.bytes).sum();
             stats.total_bytes = segments.iter().map(|segment| segment.bytes).sum::<u64>() + of_runs;
         }
-        for segment in &segments {
-            self.segment(segment.id)?;
+        let mut noted_bytes = self.done_bytes;
+        for segment in segments.iter().filter(|info| !is_read(info)) {
+            self.segment(segment)?;
             self.done_bytes += segment.bytes;
             self.shared.stats.lock().position_bytes = self.done_bytes;
+            let so_far = UnderWay { segment: segment.id, findings: self.findings };
+            *self.shared.under_way.lock() = Some(so_far);
+            if self.done_bytes - noted_bytes >= NOTE_BYTES {
+                self.shared.note();
+                noted_bytes = self.done_bytes;
+            }
         }
         for run in &runs {
             self.run_file(run)?;
             self.done_bytes += run.bytes;
             self.shared.stats.lock().position_bytes = self.done_bytes;
         }
-        Ok(self.findings)
+        Ok(())
     }
 
-    fn segment(&mut self, id: SegmentId) -> Result<()> {
-        let log = self.shared.core.log.clone();
+    fn segment(&mut self, segment: &SegmentInfo) -> Result<()> {
+        let (log, id) = (self.shared.core.log.clone(), segment.id);
         let (mut read_to, mut forgotten_to) = (0, 0);
         let mut found = Vec::new();
         let mut listener = |step: &Step| {
@@ -69,7 +93,7 @@ impl<'a> Pass<'a> {
         })?;
         log.forget_cached(id, forgotten_to..totals.bytes);
         let goes_on = self.read(totals.bytes.saturating_sub(read_to), totals.bytes);
-        found.into_iter().for_each(|finding| self.found(&finding));
+        self.found(segment, &found);
         if goes_on { Ok(()) } else { Err(Error::Interrupted) }
     }
 
@@ -122,22 +146,42 @@ impl<'a> Pass<'a> {
         }
     }
 
-    fn found(&mut self, finding: &Finding) {
+    /// Says what is wrong in a segment, and lists what is lost there: all of it at once, for each listing is a new
+    /// MANIFEST.
+    fn found(&mut self, segment: &SegmentInfo, findings: &[Finding]) {
         let log = &self.shared.core.log;
-        let what = &finding.what;
-        self.say(format!("segment {}, offset {}", finding.segment, finding.offset), what);
+        for finding in findings {
+            self.say(format!("segment {}, offset {}", finding.segment, finding.offset), &finding.what);
+        }
+        if segment.kind == SegmentKind::Log && !findings.is_empty() {
+            let last = if segment.sealed { segment.last_lsn } else { log.durable_lsn() };
+            self.shared.keeper.cover_soon(last);
+        }
         // Those that are read from there; others lie elsewhere too, or are dead.
-        let is_lost = |m: &&crate::types::MessageNo| {
-            matches!(log.read(**m).and_then(|message| message.verify()), Err(Error::Damaged { .. }))
+        let is_lost = |m: &MessageNo| {
+            matches!(log.read(*m).and_then(|message| message.verify()), Err(Error::Damaged { .. }))
         };
-        let messages: Vec<_> = finding.messages.iter().filter(is_lost).copied().collect();
-        let (segment, what) = (finding.segment, what.clone());
-        let damage = Damage { segment, messages, what, ..Damage::default() };
-        if damage.messages.is_empty() || damage.is_known_by(&log.damage()) {
+        let mut messages = BTreeSet::new();
+        let mut what = None;
+        for finding in findings {
+            let lost: Vec<MessageNo> = finding.messages.iter().copied().filter(is_lost).collect();
+            if !lost.is_empty() {
+                what.get_or_insert(&finding.what);
+                messages.extend(lost);
+            }
+        }
+        let Some(what) = what else { return };
+        let what = match findings.len() {
+            1 => what.clone(),
+            many => format!("{what}, and {} more in this segment", many - 1),
+        };
+        let messages = messages.into_iter().collect();
+        let damage = Damage { segment: segment.id, messages, what, ..Damage::default() };
+        if damage.is_known_by(&log.damage()) {
             return;
         }
         if let Err(error) = log.report_damage(&[damage]) {
-            tracing::warn!(%error, "a finding of the scrub could not be listed; the next pass tries again");
+            tracing::warn!(%error, "what the scrub found could not be listed; the next pass tries again");
         }
     }
 

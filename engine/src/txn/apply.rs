@@ -2,7 +2,7 @@
 //! for old ones, so that both come to the same state.
 //!
 //! Laws
-//! - UIDNEXT, modseq and the id counters only rise here, whatever an operation says.
+//! - UIDNEXT, modseq, the id counters and what is kept of a name's UIDVALIDITY only rise here, whatever an operation says.
 //! - An operation on an object that is no longer there does nothing: it was deleted later in
 //!   sequence, or the object was lost and repair will say so.
 
@@ -132,4 +132,31 @@ fn put_keyword(mailbox: &mut Mailbox, flag: FlagId, name: &str) -> Result<()> {
     }
     mailbox.header.keywords = keywords;
     Ok(())
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use crate::catalog::Catalog;
+    use crate::types::{AccountId, UidValidity};
+
+    /// A mailbox takes the name of one that is gone; what its name was given before is not forgotten by a jump.
+    #[test]
+    fn the_uid_validity_of_a_name_never_falls() {
+        let pager = Pager::new(Arc::new(Catalog::in_memory()), 0);
+        let mut account = Account::new(AccountId(1), "a");
+        let put = |mailbox, name: &str, uid_validity| Op::PutMailbox {
+            mailbox: MailboxId(mailbox),
+            name: name.to_owned(),
+            uid_validity: UidValidity(uid_validity),
+            special_use: None,
+        };
+        let jump = Op::JumpMailbox { mailbox: MailboxId(2), uid_next: Uid(0), uid_validity: UidValidity(0) };
+        let gone = Op::DeleteMailbox { mailbox: MailboxId(1) };
+        for op in [put(1, "x", 900), gone, put(2, "y", 100), put(2, "x", 100), jump] {
+            apply(&mut account, &op, &pager).unwrap();
+        }
+        assert_eq!(account.name_validities["x"].last, UidValidity(900));
+    }
 }

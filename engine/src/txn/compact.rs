@@ -310,35 +310,41 @@ fn replace(core: &Core, batch: &[Looked], live: &RoaringTreemap) -> Result<Compa
     report.bytes_before = batch.iter().map(|looked| looked.info.bytes).sum();
     report.segments_dropped = batch.len() as u64;
     let drops: Vec<SegmentId> = batch.iter().map(|looked| looked.info.id).collect();
-    relocate(core, &keep, &drops, &mut report)?;
+    report.bytes_after = relocate(core, &keep, &drops)?;
     let grace_ms = if core.log.admits(Room::Append) { core.keep.grace_ms } else { 0 };
     core.log.drop_segments(&drops, core.clock.now_ms() + grace_ms)?;
     core.metrics.compacted(report.segments_dropped);
     Ok(report)
 }
 
-fn relocate(
+/// Copies messages to a cold segment and has readers go there. Says how large it is.
+pub(super) fn relocate(
     core: &Core,
     keep: &[(MessageNo, Vec<AccountId>)],
     drops: &[SegmentId],
-    report: &mut CompactReport,
-) -> Result<()> {
+) -> Result<u64> {
     if keep.is_empty() {
-        return Ok(());
+        return Ok(0);
     }
     let cold = Arc::new(core.log.write_cold(keep, drops)?);
-    report.bytes_after = cold.bytes;
     let sequenced = cold.clone();
     let relocated = core.submit(move |head| {
         head.admit(Room::Compaction)?;
         head.builder().push_relocate(&sequenced, &|_| true);
         Ok(())
     });
-    if let Err(Error::StoreFull | Error::Corrupt { .. }) = relocated {
-        // Nothing of the group was written. Kept, each attempt on a full disk would fill it more.
-        core.log.discard_cold(&cold)?;
+    match relocated {
+        Ok(()) => Ok(cold.bytes),
+        // The Relocate may be on the disk: the next opening knows.
+        Err(error @ (Error::OutcomeUnknown | Error::Poisoned | Error::Closed)) => Err(error),
+        Err(error) => {
+            // Nothing of the group was written. Kept, each attempt would fill the disk more.
+            if let Err(error) = core.log.discard_cold(&cold) {
+                tracing::warn!(%error, segment = cold.id.0, "a cold segment could not be given up");
+            }
+            Err(error)
+        }
     }
-    relocated
 }
 
 /// Whether the segment may go, as far as history and the transactions in it are concerned.

@@ -4,6 +4,8 @@
 //! - None of it is needed for a commit; all of it may stop at any point and be done again.
 //! - A failure is said and tried again later; it never stops the store.
 //! - Compaction is one at a time, and lets checkpoints in between its batches.
+//! - What the log has lost and a view has is in both snapshot sets as soon as that is known: the catalog may go at the
+//!   next loss of power.
 
 use super::checkpoint::{ChangedKeys, checkpoint, sweep};
 use super::compact::{self, CompactOptions, CompactReport, Compaction, Damaged};
@@ -17,6 +19,7 @@ use crate::types::{Lsn, SegmentId};
 use crate::work::{self as told, Unit};
 use parking_lot::{Condvar, Mutex};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 const TICK: Duration = Duration::from_millis(500);
@@ -30,12 +33,16 @@ const CHECKPOINT_ROOM_BYTES_MAX: u64 = 48 << 20;
 const OPEN_WORTH_CLOSING: u64 = 8;
 /// How often while the disk is full.
 const COMPACT_WHEN_FULL_MS: u64 = 5_000;
+/// How often snapshots are tried that were asked for and could not be written.
+const COVER_EVERY_MS: u64 = 60_000;
 
 pub struct Keeper {
     core: Arc<Core>,
     work: Mutex<Work>,
     /// Held by the one who compacts.
     compacting: Mutex<()>,
+    /// Up to where both snapshot sets have to reach, whatever they cost.
+    wanted_cover: AtomicU64,
     stop: Mutex<bool>,
     wake: Condvar,
 }
@@ -52,6 +59,8 @@ struct Work {
     damaged: Damaged,
     compacted_at_ms: u64,
     looked_over: Option<LookedOver>,
+    /// When the wanted cover was tried last.
+    cover_tried_ms: Option<u64>,
 }
 
 /// What compaction has to go by: while none of it changes, looking again finds nothing new.
@@ -66,7 +75,7 @@ struct LookedOver {
 
 impl Keeper {
     #[must_use]
-    pub fn new(core: Arc<Core>, changed: ChangedKeys, damaged: Damaged) -> Self {
+    pub fn new(core: Arc<Core>, changed: ChangedKeys, damaged: Damaged, only_in_views: Lsn) -> Self {
         let (bytes, now_ms) = (core.metrics.log_bytes(), core.clock.now_ms());
         let work = Work {
             changed,
@@ -77,11 +86,13 @@ impl Keeper {
             damaged,
             compacted_at_ms: now_ms,
             looked_over: None,
+            cover_tried_ms: None,
         };
         Self {
             core,
             work: Mutex::new(work),
             compacting: Mutex::new(()),
+            wanted_cover: AtomicU64::new(only_in_views.0),
             stop: Mutex::new(false),
             wake: Condvar::new(),
         }
@@ -112,6 +123,7 @@ impl Keeper {
 
     fn tick(&self) -> Result<()> {
         let is_full = !self.core.log.admits(Room::Append);
+        self.cover_when_wanted();
         self.checkpoint_when_due()?;
         self.sweep(is_full)?;
         if self.is_compaction_due(is_full) {
@@ -119,10 +131,47 @@ impl Keeper {
             let mut goes_on = |_: &told::Step| !*self.stop.lock();
             match self.compact_by(CompactOptions::default(), &mut told::Work::told_to(&mut goes_on)) {
                 Ok(_) | Err(Error::Interrupted) => {}
-                Err(error) => return Err(error),
+                Err(error) => {
+                    // What it found to do is still to be done.
+                    self.work.lock().looked_over = None;
+                    return Err(error);
+                }
             }
         }
         Ok(())
+    }
+
+    /// The log has lost some group up to `lsn`, and views may have what it did: the snapshots will have it too, soon.
+    pub fn cover_soon(&self, lsn: Lsn) {
+        self.wanted_cover.fetch_max(lsn.0, Ordering::AcqRel);
+    }
+
+    fn cover_when_wanted(&self) {
+        let core = &self.core;
+        let wanted = Lsn(self.wanted_cover.load(Ordering::Acquire));
+        if wanted == Lsn(0) || wanted <= core.log.manifest_runs().1.as_of {
+            return;
+        }
+        {
+            let mut work = self.work.lock();
+            let now_ms = core.clock.now_ms();
+            if work.cover_tried_ms.is_some_and(|tried_ms| now_ms.abs_diff(tried_ms) < COVER_EVERY_MS) {
+                return;
+            }
+            work.cover_tried_ms = Some(now_ms);
+        }
+        let is_covered = || wanted <= core.log.manifest_runs().1.as_of;
+        let covered = match self.cover(wanted, &mut told::Work::quiet()) {
+            // Groups that changed no row are no reason for a run; here they are one.
+            Ok(()) if !is_covered() => self.snapshot_whole().map(drop),
+            covered => covered,
+        };
+        match covered {
+            Ok(()) => {
+                tracing::info!(up_to_lsn = wanted.0, "what the log lost and a view had is in snapshots")
+            }
+            Err(error) => tracing::warn!(%error, "no snapshot of what the log lost; it is tried again"),
+        }
     }
 
     /// Unlinks what was dropped long enough ago; on a full disk at once.
@@ -364,20 +413,21 @@ impl Work {
             match snapshot::write_run(core, lsn, &mut self.changed, false) {
                 // Damage that only a merge met.
                 Err(Error::Corrupt { .. }) => self.damaged.runs = true,
-                written => written?,
+                written => {
+                    written?;
+                    core.metrics.snapshot_made();
+                    return Ok(());
+                }
             }
         }
-        if self.damaged.runs {
-            self.whole_snapshot(core, lsn)?;
-        }
-        core.metrics.snapshot_made();
-        Ok(())
+        self.whole_snapshot(core, lsn)
     }
 
     /// A run of every row, which rests on no other.
     fn whole_snapshot(&mut self, core: &Core, lsn: Lsn) -> Result<()> {
         snapshot::write_run(core, lsn, &mut self.changed, true)?;
         self.damaged.runs = false;
+        core.metrics.snapshot_made();
         Ok(())
     }
 }

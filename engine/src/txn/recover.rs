@@ -3,6 +3,8 @@
 //! Laws
 //! - The log is the truth. The catalog is trusted after a clean stop, or after a crash under the same
 //!   boot; otherwise it is emptied and filled from snapshot runs and transactions.
+//! - A set of runs is passed over only for what is wrong with the set. What else keeps the catalog from being filled stops
+//!   the opening: the manifest names a past, and no store goes on without it.
 //! - A transaction applies to an account only if it is newer than the account's row.
 //! - A view that is ahead of the log means that acknowledged data was lost: it is reported, the view
 //!   dropped, and every counter jumps past anything possibly issued.
@@ -20,11 +22,11 @@ use super::mended::{apply_to_rest, lost_account};
 use super::numbers::Numbers;
 use super::op::{self, Op};
 use super::registry::{Registry, load};
-use super::snapshot;
+use super::snapshot::{self, NotLoaded};
 use crate::accounts::{Account, object};
 use crate::catalog::{Catalog, Kind, Mark, ObjectKey};
 use crate::error::{Error, Result};
-use crate::log::{Damage, Log, OpenReport, RunSet, TxnRecord};
+use crate::log::{Damage, Log, OpenReport, TxnRecord};
 use crate::mailbox::Pager;
 use crate::types::{AccountId, Lsn};
 use std::collections::btree_map::Entry;
@@ -65,6 +67,8 @@ pub struct Recovered {
     pub damaged: Damaged,
     /// Acknowledged groups up to this one are lost, and it is not known whose they all were.
     pub lost_up_to: Option<Lsn>,
+    /// The log has lost groups up to this one that the catalog has: the snapshots have to have them too.
+    pub only_in_views: Lsn,
     /// What repair has to deal with.
     pub lost: Lost,
     /// Accounts changed after the catalog's mark, to be written at the next checkpoint.
@@ -116,13 +120,16 @@ pub fn recover(
     } else {
         recovery.lost_up_to = recovery.lost_up_to.max(lost_before);
     }
-    let recovered = match replay(log, report, catalog, pager, recovery.clone()) {
+    let replayed = |recovery| {
+        replay(log, report, catalog, pager, recovery).and_then(|all| with_rows_read(all, lost_before))
+    };
+    let recovered = match replayed(recovery.clone()) {
         Err(Error::Corrupt { what, why }) if recovery.catalog_rebuilt.is_none() => {
             // The catalog was trusted and turns out damaged: it goes, and the log tells it all again.
             recovery.catalog_rebuilt = Some(format!("{what}: {why}"));
             catalog.delete_and_reopen()?;
             runs_damaged = load_snapshots(log, catalog, &mut recovery)?;
-            replay(log, report, catalog, pager, recovery)
+            replayed(recovery)
         }
         result => result,
     };
@@ -167,7 +174,8 @@ fn distrust(
         recovery.lost_up_to = Some(mark.lsn);
         return Some("it is ahead of the log: acknowledged data was lost".into());
     }
-    if mark.clean && report.clean && mark.lsn == report.last_lsn {
+    // Damage to the log takes nothing from it: it may be all that has what the log lost.
+    if mark.clean && report.stopped_in_order && mark.lsn == report.last_lsn {
         return None;
     }
     if !boot_id.is_empty() && mark.boot_id == boot_id {
@@ -179,29 +187,59 @@ fn distrust(
 /// Fills the empty catalog from the newest intact set of runs. Says whether one was not intact.
 fn load_snapshots(log: &Log, catalog: &Catalog, recovery: &mut Recovery) -> Result<bool> {
     let mut damaged = false;
+    let mut unread = None;
     let (current, previous) = log.manifest_runs();
     for set in [current, previous] {
         if set.runs.is_empty() {
             continue;
         }
-        match load_set(log, catalog, &set) {
+        let error = match snapshot::load(log, catalog, &set) {
             Ok(()) => {
-                catalog.set_mark(&Mark { lsn: set.as_of, clean: false, boot_id: String::new() })?;
+                let mark = Mark { lsn: set.as_of, clean: false, boot_id: String::new() };
+                catalog.set_mark(&mark).map_err(not_filled)?;
                 return Ok(damaged);
             }
-            Err(error) => {
-                damaged = true;
-                tracing::error!(%error, as_of = set.as_of.0, "a snapshot cannot be read");
-                recovery.damage.push(format!("snapshot as of {}: {error}", set.as_of));
-                catalog.delete_and_reopen()?;
-            }
+            Err(NotLoaded::Set(error)) => error,
+            Err(NotLoaded::Catalog(error)) => return Err(not_filled(error)),
+        };
+        damaged = true;
+        tracing::error!(%error, as_of = set.as_of.0, "a snapshot cannot be read");
+        recovery.damage.push(format!("snapshot as of {}: {error}", set.as_of));
+        catalog.delete_and_reopen()?;
+        if !is_lost(&error) {
+            unread = Some(error);
         }
     }
-    Ok(damaged)
+    // What does not let itself be read now may be whole: without it the store would have no past.
+    match unread {
+        Some(Error::Io { context, source }) => {
+            let context = format!("no snapshot can be read: see to the disk and start again: {context}");
+            Err(Error::Io { context, source })
+        }
+        Some(error) => Err(error),
+        None => Ok(damaged),
+    }
 }
 
-fn load_set(log: &Log, catalog: &Catalog, set: &RunSet) -> Result<()> {
-    snapshot::load(log, catalog, set)
+/// Whether a run is damaged or gone for good, as far as an error can tell.
+fn is_lost(error: &Error) -> bool {
+    match error {
+        Error::Corrupt { .. } => true,
+        Error::Io { source, .. } => source.kind() == std::io::ErrorKind::NotFound,
+        _ => false,
+    }
+}
+
+/// The catalog takes nothing. A store that went on without would not have what only the snapshots have.
+fn not_filled(error: Error) -> Error {
+    match error {
+        Error::Corrupt { what, why } => {
+            let why =
+                format!("{why}; it takes no snapshot, which is not lost: see to the disk and start again");
+            Error::Corrupt { what, why }
+        }
+        error => error,
+    }
 }
 
 fn replay(
@@ -233,6 +271,16 @@ fn replay(
     Ok(Recovered { holes, ..replayer.finish(report) })
 }
 
+/// Where the numbers of all accounts are about to jump, a row that cannot be read shows now, while the catalog can still
+/// be made again.
+fn with_rows_read(recovered: Recovered, lost_before: Option<Lsn>) -> Result<Recovered> {
+    if recovered.lost_up_to.is_some() || lost_before.is_some() {
+        let ids = recovered.registry.ids();
+        ids.into_iter().try_for_each(|id| recovered.registry.account(id).map(drop))?;
+    }
+    Ok(recovered)
+}
+
 /// An account being replayed, and the group its row was as of: several transactions may have one
 /// group's number, and all of that group are in the row.
 struct Replayed {
@@ -256,6 +304,7 @@ struct Replayer<'a> {
     lost: Lost,
     /// Holes that were found now.
     holes: Vec<Damage>,
+    only_in_views: Lsn,
     /// Accounts with a transaction that does not fit what came before it: something did that is lost.
     inconsistent: BTreeMap<AccountId, (Lsn, String)>,
     /// What the catalog has, no hole at or below it has taken away.
@@ -314,6 +363,7 @@ impl<'a> Replayer<'a> {
             log_damaged: false,
             lost,
             holes: Vec::new(),
+            only_in_views: Lsn(0),
             inconsistent: BTreeMap::new(),
             mark,
             until,
@@ -392,7 +442,11 @@ impl<'a> Replayer<'a> {
     /// all of them, and every counter has to jump past what they may have given. What the catalog has is
     /// not lost, and lost messages alone stop nobody from writing.
     fn hit(&mut self, damage: &[Damage]) {
-        self.log_damaged |= damage.iter().any(Damage::is_hole);
+        let holes = || damage.iter().filter(|damage| damage.is_hole());
+        self.log_damaged |= holes().next().is_some();
+        let in_views = holes().filter(|hole| hole.first_lsn <= self.mark);
+        let newest = in_views.map(|hole| hole.last_lsn.min(self.mark)).max();
+        self.only_in_views = self.only_in_views.max(newest.unwrap_or_default());
         self.holes.extend(damage.iter().filter(|lost| lost.is_hole() && lost.last_lsn > self.mark).cloned());
     }
 
@@ -445,6 +499,7 @@ impl<'a> Replayer<'a> {
             numbers: self.numbers,
             changed: self.changed,
             lost_up_to,
+            only_in_views: self.only_in_views,
             lost: self.lost,
             damaged: Damaged::of_log(self.log_damaged),
             dirty,

@@ -5,14 +5,14 @@
 //! - What lives and cannot be proved keeps its segment: it is seen to first.
 //! - A log segment goes only when both snapshot sets, proved, cover all of it.
 
+use super::compact::relocate;
 use super::core::Core;
 use super::snapshot;
 use crate::error::{Error, Result};
-use crate::log::{Room, SegmentKind};
+use crate::log::SegmentKind;
 use crate::types::{AccountId, MessageNo, SegmentId, Uid};
 use crate::work::{Unit, Work};
-use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Bytes of messages in one cold segment, but for a message that is larger.
 const COLD_BYTES: u64 = 256 << 20;
@@ -63,13 +63,13 @@ pub fn retire(core: &Core, id: SegmentId, told: &mut Work<'_>) -> Result<Retired
     let mut bytes = 0;
     for (message, Living { accounts, size_bytes }) in living {
         if bytes + size_bytes > COLD_BYTES && !batch.is_empty() {
-            relocate(core, &std::mem::take(&mut batch), id)?;
+            relocate(core, &std::mem::take(&mut batch), &[id])?;
             bytes = 0;
         }
         bytes += size_bytes;
         batch.push((message, accounts));
     }
-    relocate(core, &batch, id)?;
+    relocate(core, &batch, &[id])?;
     // At once: what sessions still show of it is expunged mail, and that it is damaged weighs more.
     core.log.retire_segments(&[id], core.clock.now_ms())?;
     Ok(Retired::Gone { moved })
@@ -83,6 +83,7 @@ fn living(
     told: &mut Work<'_>,
 ) -> Result<BTreeMap<MessageNo, Living>> {
     let mut living: BTreeMap<MessageNo, Living> = BTreeMap::new();
+    let in_body = if kind == SegmentKind::Body { core.log.body_messages(id) } else { BTreeSet::new() };
     let ids = core.registry.ids();
     for (done, account) in (0..).zip(&ids) {
         let doing = format!("looking for what lives in segment {id}");
@@ -97,7 +98,7 @@ fn living(
                 for row in 0..chunk.len() {
                     let message = chunk.message(row);
                     let is_here = match kind {
-                        SegmentKind::Body => core.log.places_of(message).contains(&id),
+                        SegmentKind::Body => in_body.contains(&message),
                         _ => core.log.record_segment(message) == Some(id),
                     };
                     if is_here {
@@ -114,22 +115,4 @@ fn living(
         }
     }
     Ok(living)
-}
-
-fn relocate(core: &Core, batch: &[(MessageNo, Vec<AccountId>)], from: SegmentId) -> Result<()> {
-    if batch.is_empty() {
-        return Ok(());
-    }
-    let cold = Arc::new(core.log.write_cold(batch, &[from])?);
-    let sequenced = cold.clone();
-    let relocated = core.submit(move |head| {
-        head.admit(Room::Compaction)?;
-        head.builder().push_relocate(&sequenced, &|_| true);
-        Ok(())
-    });
-    if let Err(Error::StoreFull | Error::Corrupt { .. }) = relocated {
-        // Nothing of the group was written.
-        core.log.discard_cold(&cold)?;
-    }
-    relocated
 }

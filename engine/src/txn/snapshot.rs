@@ -11,7 +11,7 @@
 
 use super::checkpoint::ChangedKeys;
 use super::core::Core;
-use crate::catalog::{Catalog, Kind, ObjectKey};
+use crate::catalog::{Catalog, Change, Kind, ObjectKey};
 use crate::error::{Error, Result};
 use crate::log::run::{Covers, RunReader, RunWriter, merge};
 use crate::log::{Log, RunInfo, RunSet};
@@ -120,20 +120,40 @@ fn file_name(as_of: Lsn, generation: u32) -> String {
     format!("{:016x}-{generation}.run", as_of.0)
 }
 
+/// Why a set of runs did not fill the catalog.
+pub enum NotLoaded {
+    /// A run is damaged, or gone, or does not let itself be read.
+    Set(Error),
+    /// The catalog takes nothing: that says nothing of the set.
+    Catalog(Error),
+}
+
 /// Fills an empty catalog from a set of runs. An error leaves the catalog to be emptied again.
-pub fn load(log: &Log, catalog: &Catalog, set: &RunSet) -> Result<()> {
+pub fn load(log: &Log, catalog: &Catalog, set: &RunSet) -> std::result::Result<(), NotLoaded> {
     const BATCH: usize = 256;
     let dir = log.dir().join("snapshots");
-    let readers = set
-        .runs
-        .iter()
-        .map(|run| RunReader::open(log.disk(), &dir.join(&run.file)))
-        .collect::<Result<Vec<_>>>()?;
+    let opened = set.runs.iter().map(|run| RunReader::open(log.disk(), &dir.join(&run.file)));
+    let readers = opened.collect::<Result<Vec<_>>>().map_err(NotLoaded::Set)?;
     let mut batch = Vec::new();
-    merge(&readers, &mut |key, as_of, value| {
+    let mut refused = None;
+    let mut put = |batch: &mut Vec<Change>| match catalog.put_all(std::mem::take(batch)) {
+        Ok(()) => Ok(()),
+        Err(error) => {
+            refused = Some(error);
+            // Ends the reading; what counts is the other one.
+            Err(Error::Interrupted)
+        }
+    };
+    let mut merged = merge(&readers, &mut |key, as_of, value| {
         let Some(value) = value else { return Ok(()) };
         batch.push((ObjectKey::from_bytes(key)?, as_of, Some(value.to_vec())));
-        if batch.len() >= BATCH { catalog.put_all(std::mem::take(&mut batch)) } else { Ok(()) }
-    })?;
-    catalog.put_all(batch)
+        if batch.len() >= BATCH { put(&mut batch) } else { Ok(()) }
+    });
+    if merged.is_ok() {
+        merged = put(&mut batch);
+    }
+    match refused {
+        Some(error) => Err(NotLoaded::Catalog(error)),
+        None => merged.map_err(NotLoaded::Set),
+    }
 }

@@ -4,6 +4,7 @@
 #[path = "../common/mod.rs"]
 mod common;
 
+#[allow(dead_code, reason = "the threads of the torture use more of it")]
 #[path = "../torture/rows.rs"]
 mod rows;
 
