@@ -76,7 +76,9 @@ impl Written {
     /// Moves everything out of the sealed segments; the Relocate may not have come to that.
     fn compact(&mut self, log: &Log, writer: &mut LogWriter, relocates: bool, grace: u64) {
         log.dead_before(log.durable_lsn());
-        let sealed: Vec<_> = log.segments().into_iter().filter(|s| s.sealed).collect();
+        let mut sealed: Vec<_> = log.segments().into_iter().filter(|s| s.sealed).collect();
+        // Where something may be lost, large messages that nothing names keep their segment.
+        sealed.retain(|s| log.segment_messages(s.id).is_ok());
         let dead = sealed.iter().map(|s| s.last_lsn).max().unwrap_or_default();
         let ids: Vec<_> = sealed.iter().map(|s| s.id).collect();
         let mut live = BTreeMap::new();

@@ -260,3 +260,29 @@ fn a_large_message_that_cannot_be_synced_poisons() {
     assert!(matches!(store.set_quota(id, None), Err(Error::Poisoned)));
     assert!(store.stats().unwrap().poisoned);
 }
+
+/// A second copy of a message does not cost the first one, whether it fails or has other bytes.
+#[test]
+fn a_copy_in_quarantine_is_not_written_over() {
+    let disk = SimDisk::new(1);
+    let mails = filled(&disk);
+    let path = flip(&disk, &mails[2][100..120]);
+    let log = open(&disk.kill()).log;
+    drop(path);
+    let first = log.quarantine_message(MessageNo(3), "a test").unwrap();
+    let disk = Arc::clone(log.disk());
+    let bytes = |path: &Path| {
+        let file = disk.open(path).unwrap();
+        let mut all = vec![0; file.len_bytes().unwrap() as usize];
+        file.read_exact_at(&mut all, 0).unwrap();
+        all
+    };
+    let before = bytes(&first);
+    assert_eq!(log.quarantine_message(MessageNo(3), "a test").unwrap(), first);
+    // Somebody's of the same name.
+    disk.open(&first).unwrap().write_all_at(b"other", 0).unwrap();
+    let other = bytes(&first);
+    let second = log.quarantine_message(MessageNo(3), "a test").unwrap();
+    assert_ne!(second, first);
+    assert_eq!((bytes(&first), bytes(&second)), (other, before));
+}

@@ -12,8 +12,9 @@ mod stored;
 
 use common::work::stage;
 use common::{Rng, seeds};
+use engine::catalog::{Kind as RowKind, Object};
 use engine::check::{Kind, Severity};
-use engine::ops::AppendItem;
+use engine::ops::{AppendItem, NewAccount};
 use engine::sys::disk::Disk;
 use engine::sys::sim::{SimDisk, Strike};
 use engine::types::AccountId;
@@ -189,6 +190,34 @@ fn a_catalog_that_rots_is_made_again() {
         store.close().unwrap();
     }
     assert!(found > 0);
+}
+
+/// What an account's row says is compared though the account has changed since it was written.
+#[test]
+fn the_catalog_of_a_busy_account_is_compared() {
+    let (disk, rows) = (SimDisk::new(1), KeptRows::default());
+    let store = open_over(&disk, &rows).unwrap();
+    let id = store.create_account(&NewAccount { name: "a", ..NewAccount::default() }).unwrap();
+    let archive = store.account(id).unwrap().mailbox_named("Archive").unwrap().header.id;
+    for number in 0..5 {
+        let message = stage(&store, &format!("Subject: {number}\r\n\r\n")).unwrap();
+        store.append(id, archive, vec![AppendItem { message, flags: vec![], internal_date: None }]).unwrap();
+    }
+    store.checkpoint().unwrap();
+    append(&store, id, "Subject: later\r\n\r\n").unwrap();
+    let catalog = rows.catalog();
+    let mut chunks = Vec::new();
+    let collect = &mut |key, row: Object| {
+        chunks.push((key, row.as_of, None));
+        Ok(())
+    };
+    catalog.scan_kind(RowKind::Chunk, collect).unwrap();
+    assert_eq!(chunks.len(), 1);
+    catalog.put_all(chunks).unwrap();
+    let report = store.check(false).unwrap();
+    assert!(report.findings.iter().any(|found| found.kind == Kind::Catalog), "{:#?}", report.findings);
+    repair(&store, "a lost chunk");
+    store.close().unwrap();
 }
 
 /// Each disk operation of a repair is struck: the power goes, it is killed, an I/O error, no space. Run again it ends as it

@@ -4,6 +4,7 @@
 //! frame = length u32 LE (of the payload) | kind u8 | payload
 //! kind 1 control: JSON, at most 16 MiB      kind 2 data: raw bytes of a message, at most 64 KiB
 //! kind 3 end: the message is whole, empty payload
+//! kind 4 part: of a JSON value that is too long for one frame; the last part is a control frame
 //! ```
 //!
 //! Laws
@@ -20,9 +21,13 @@ const CONTROL_BYTES_MAX: u32 = 16 * 1024 * 1024;
 /// The most that one data frame may hold.
 pub const DATA_BYTES_MAX: usize = 64 * 1024;
 
+/// The most that one value may hold, in all its frames: a plan names rows by the million.
+const VALUE_BYTES_MAX: usize = 1 << 30;
+
 const CONTROL: u8 = 1;
 const DATA: u8 = 2;
 const END: u8 = 3;
+const PART: u8 = 4;
 
 #[derive(Debug, PartialEq, Eq)]
 pub enum Frame {
@@ -43,8 +48,32 @@ impl Frame {
     }
 }
 
-/// Reads one frame; `None` when the other side closed between two frames.
+/// Reads one frame, of a long value all of them; `None` when the other side closed between two.
 pub fn read(input: &mut impl Read) -> Result<Option<Frame>> {
+    let mut value = Vec::new();
+    loop {
+        let Some((kind, mut payload)) = read_one(input)? else {
+            return if value.is_empty() { Ok(None) } else { Err(lost(io::ErrorKind::UnexpectedEof.into())) };
+        };
+        if matches!(kind, CONTROL | PART) && payload.len() > VALUE_BYTES_MAX.saturating_sub(value.len()) {
+            return Err(broken("value too long"));
+        }
+        match kind {
+            PART if payload.is_empty() => return Err(broken("a part with nothing in it")),
+            PART => value.append(&mut payload),
+            CONTROL if value.is_empty() => return Ok(Some(Frame::Control(payload))),
+            CONTROL => {
+                value.append(&mut payload);
+                return Ok(Some(Frame::Control(value)));
+            }
+            _ if !value.is_empty() => return Err(broken("another frame among the parts of a value")),
+            DATA => return Ok(Some(Frame::Data(payload))),
+            _ => return Ok(Some(Frame::End)),
+        }
+    }
+}
+
+fn read_one(input: &mut impl Read) -> Result<Option<(u8, Vec<u8>)>> {
     let mut head = [0u8; 5];
     let mut filled = 0;
     while let Some(rest) = head.get_mut(filled..).filter(|rest| !rest.is_empty()) {
@@ -59,7 +88,7 @@ pub fn read(input: &mut impl Read) -> Result<Option<Frame>> {
     let [a, b, c, d, kind] = head;
     let length = u32::from_le_bytes([a, b, c, d]);
     let limit = match kind {
-        CONTROL => CONTROL_BYTES_MAX,
+        CONTROL | PART => CONTROL_BYTES_MAX,
         DATA => u32::try_from(DATA_BYTES_MAX).unwrap_or(u32::MAX),
         END => 0,
         _ => return Err(broken("unknown kind of frame")),
@@ -72,19 +101,23 @@ pub fn read(input: &mut impl Read) -> Result<Option<Frame>> {
     if count as u64 != u64::from(length) {
         return Err(lost(io::ErrorKind::UnexpectedEof.into()));
     }
-    Ok(Some(match kind {
-        CONTROL => Frame::Control(payload),
-        DATA => Frame::Data(payload),
-        _ => Frame::End,
-    }))
+    Ok(Some((kind, payload)))
 }
 
-/// Writes a control frame.
+/// Writes a control frame; a value that is too long for one in several.
 pub fn control(output: &mut impl Write, value: &impl Serialize) -> Result<()> {
     let json = serde_json::to_vec(value).map_err(|e| broken(&format!("cannot be encoded: {e}")))?;
-    let length = u32::try_from(json.len()).ok().filter(|&n| n <= CONTROL_BYTES_MAX);
-    let length = length.ok_or_else(|| Error::Limit("more than 16 MiB in one request or reply".into()))?;
-    put(output, CONTROL, length, &json)
+    if json.len() > VALUE_BYTES_MAX {
+        return Err(Error::Limit("more than 1 GiB in one request or reply".into()));
+    }
+    let mut rest = json.as_slice();
+    while let Some((part, more)) =
+        rest.split_at_checked(CONTROL_BYTES_MAX as usize).filter(|(_, more)| !more.is_empty())
+    {
+        put(output, PART, CONTROL_BYTES_MAX, part)?;
+        rest = more;
+    }
+    put(output, CONTROL, u32::try_from(rest.len()).unwrap_or(u32::MAX), rest)
 }
 
 /// Writes bytes of a message, in as many data frames as they need.
@@ -137,6 +170,19 @@ mod tests {
     }
 
     #[test]
+    fn a_value_of_any_length_comes_back() {
+        for length in [CONTROL_BYTES_MAX as usize - 3, CONTROL_BYTES_MAX as usize - 2, (40 << 20) + 7] {
+            let value = "x".repeat(length);
+            let mut wire = Vec::new();
+            control(&mut wire, &value).unwrap();
+            control(&mut wire, &"next").unwrap();
+            let mut input = wire.as_slice();
+            assert!(read(&mut input).unwrap().unwrap().decode::<String>().unwrap() == value, "{length}");
+            assert_eq!(read(&mut input).unwrap().unwrap().decode::<String>().unwrap(), "next");
+        }
+    }
+
+    #[test]
     fn broken_form_is_an_error() {
         for bytes in [
             &[1, 0][..],
@@ -145,6 +191,9 @@ mod tests {
             &[255, 255, 255, 255, 1],
             &[1, 0, 1, 0, 2, 0],
             &[1, 0, 0, 0, 3, 0],
+            &[0, 0, 0, 0, 4],
+            &[1, 0, 0, 0, 4, b'1'],
+            &[1, 0, 0, 0, 4, b'1', 0, 0, 0, 0, 3],
         ] {
             assert!(read(&mut &*bytes).is_err(), "{bytes:?}");
         }

@@ -26,7 +26,7 @@ impl Check<'_, '_> {
         let core = self.store.core().clone();
         let store = self.store;
         // The shadow reads runs and segments, and the rows of the catalog are read twice.
-        let _still = store.keeper().hold();
+        let still = store.keeper().hold();
         self.work.step("reading the catalog", 0, 0, Unit::Objects)?;
         self.read_through_catalog();
         // Rows come in here: below, under the lock that a commit needs, nothing is read from a disk.
@@ -39,6 +39,9 @@ impl Check<'_, '_> {
                 }
             }
         }
+        // Rows of an account that changed since the last checkpoint say nothing of what readers see.
+        drop(still);
+        let _still = store.keeper().hold_written();
         let (lsn, ids, seen) = {
             let published = core.published.lock();
             let ids = core.registry.ids();
@@ -46,8 +49,7 @@ impl Check<'_, '_> {
             (published.lsn, ids, seen)
         };
         self.report.lsn = lsn;
-        self.work.step("replaying the log", 0, lsn.0, Unit::Transactions)?;
-        let from_log = shadow(&core.log, lsn)?;
+        let from_log = shadow(&core.log, lsn, self.work)?;
         self.missing_transactions(&from_log);
         let total = seen.len() as u64;
         for (done, account) in (0..).zip(&seen) {
@@ -97,7 +99,7 @@ impl Check<'_, '_> {
             Ok(Some(stored)) if stored.last_lsn == account.last_lsn => {
                 self.compare(&stored, account, CATALOG);
             }
-            // Older or newer than what is compared, or not there yet: nothing to say.
+            // It changed since: nothing to say.
             Ok(_) => {}
             Err(error) => {
                 let object = of_account(account);

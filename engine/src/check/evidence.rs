@@ -24,4 +24,6 @@ pub struct Evidence {
     /// Lost transactions that a view has.
     pub covered: Vec<(Lsn, Lsn)>,
     pub unknown_files: Vec<String>,
+    /// FORMAT, MANIFEST or their copies that are not as they should be; and what.
+    pub listing: Vec<(String, String)>,
 }

@@ -5,12 +5,6 @@ use crate::error::Result;
 use crate::log::run::RunReader;
 use crate::work::Unit;
 
-/// Folders where every file has a form of its own, and what their names may end in.
-const FOLDERS: [(&str, &str); 4] =
-    [("log", ".seg"), ("bodies", ".seg"), ("cold", ".seg"), ("snapshots", ".run")];
-/// The files that are held back for a full disk.
-const RESERVE: &str = "reserve-";
-
 impl Check<'_, '_> {
     pub(super) fn files(&mut self) -> Result<()> {
         let recovery = self.store.recovery();
@@ -20,9 +14,12 @@ impl Check<'_, '_> {
         if let Some(why) = &recovery.manifest_rebuilt {
             self.report.add(Kind::Mended, "MANIFEST", &format!("it was made again from the segments: {why}"));
         }
+        for (name, what) in self.store.core().log.verify_listing() {
+            self.report.add(Kind::Listing, &name, &what);
+            self.evidence.listing.push((name, what));
+        }
         self.runs()?;
-        self.unknown_files();
-        Ok(())
+        self.unknown_files()
     }
 
     /// The snapshot runs of both sets; deep, every byte of them.
@@ -53,15 +50,13 @@ impl Check<'_, '_> {
         Ok(())
     }
 
-    fn unknown_files(&mut self) {
-        let log = &self.store.core().log;
-        for (folder, ending) in FOLDERS {
-            let Ok(names) = log.disk().list(&log.dir().join(folder)) else { continue };
-            for name in names.iter().filter(|name| !name.ends_with(ending) && !name.starts_with(RESERVE)) {
-                let object = format!("{folder}/{name}");
-                self.report.add(Kind::UnknownFile, &object, "it is no file of a store");
-                self.evidence.unknown_files.push(object);
-            }
+    fn unknown_files(&mut self) -> Result<()> {
+        // A snapshot that is being written counts only once it is whole.
+        let _still = self.store.keeper().hold();
+        for object in self.store.core().log.strange_files()? {
+            self.report.add(Kind::UnknownFile, &object, "it is no file of this store");
+            self.evidence.unknown_files.push(object);
         }
+        Ok(())
     }
 }

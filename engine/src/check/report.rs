@@ -54,6 +54,8 @@ pub enum Kind {
     Summaries,
     /// A snapshot run that counts cannot be read.
     Snapshot,
+    /// FORMAT, MANIFEST, or the copy of one, cannot be read or is not the newest.
+    Listing,
     /// Something was wrong and the opening has mended it.
     Mended,
     /// A file in the store's folders that is none of its own.
@@ -77,7 +79,8 @@ impl Kind {
             | Self::Deliveries
             | Self::Text
             | Self::Summaries
-            | Self::Snapshot => Severity::View,
+            | Self::Snapshot
+            | Self::Listing => Severity::View,
             Self::Mended | Self::UnknownFile => Severity::Warning,
         }
     }
@@ -103,6 +106,7 @@ impl Kind {
                 "it is made again from the log"
             }
             Self::Text | Self::Summaries => "it is made again from the messages",
+            Self::Listing => "it is written again",
             Self::Mended => "nothing is left to do",
             Self::UnknownFile => "it goes to quarantine/",
         }

@@ -68,7 +68,7 @@ impl Check<'_, '_> {
         };
         let listed = core.log.damage();
         let covers = |damage: &Damage, lsn: Lsn| damage.first_lsn <= lsn && lsn <= damage.last_lsn;
-        for hole in &from_log.told.holes {
+        for hole in from_log.told.holes.iter().filter(|damage| damage.is_hole()) {
             let is_known =
                 known.iter().any(|(first, last)| *first <= hole.first_lsn && hole.last_lsn <= *last)
                     || hole.is_known_by(&listed);

@@ -28,6 +28,7 @@ use crate::sys;
 use crate::text::account::{AccountText, Expect, TextOptions, TextView, TextViews};
 use crate::txn::Core;
 use crate::types::{AccountId, Lsn};
+use crate::work::{Unit, Work};
 use build::Builder;
 use feed::Feeder;
 use parking_lot::Mutex;
@@ -187,12 +188,15 @@ impl Indexer {
 
     /// Waits until all that is published is covered and built. Not for ever: false when some account
     /// failed, and is tried again later.
-    pub fn settle(&self) -> Result<bool> {
+    pub fn settle(&self, work: &mut Work<'_>) -> Result<bool> {
+        let mut is_wanted = || work.step("making the text index", 0, 0, Unit::Objects);
         if self.threads.lock().is_empty() {
-            while self.step()? {}
+            while self.step()? {
+                is_wanted()?;
+            }
             return Ok(self.shared.queue.nothing_failed());
         }
-        self.shared.queue.wait_until_settled()
+        self.shared.queue.wait_until_settled(&mut is_wanted)
     }
 
     /// Does one thing that waits to be done, on this thread. False when there is none.

@@ -8,7 +8,7 @@
 
 use crate::error::{Error, Result};
 use crate::types::AccountId;
-use parking_lot::{Condvar, Mutex};
+use parking_lot::{Condvar, Mutex, MutexGuard};
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -37,6 +37,8 @@ impl Task {
 }
 
 const REST_AFTER: Duration = Duration::from_secs(5);
+/// How often one who waits is asked whether it is still wanted.
+const ASK_EVERY: Duration = Duration::from_millis(250);
 const QUIET_TIMES_MAX: u32 = 15;
 
 #[derive(Default)]
@@ -248,14 +250,18 @@ impl Queue {
         self.state.lock().failed.is_empty()
     }
 
-    pub fn wait_until_settled(&self) -> Result<bool> {
+    /// Waits, asking now and then whether it is still wanted.
+    pub fn wait_until_settled(&self, is_wanted: &mut dyn FnMut() -> Result<()>) -> Result<bool> {
         let mut state = self.state.lock();
         state.hurried += 1;
         self.tasks.notify_one();
-        while !state.is_settled() && !state.stopping {
-            self.progress.wait(&mut state);
+        let mut wanted = Ok(());
+        while wanted.is_ok() && !state.is_settled() && !state.stopping {
+            self.progress.wait_for(&mut state, ASK_EVERY);
+            wanted = MutexGuard::unlocked(&mut state, &mut *is_wanted);
         }
         state.hurried -= 1;
+        wanted?;
         if state.stopping { Err(Error::Closed) } else { Ok(state.failed.is_empty()) }
     }
 

@@ -14,6 +14,7 @@ use super::group::{GroupBuilder, padded};
 use super::locations::Location;
 use super::manifest::{Doomed, Segment, State};
 use super::message::{self, Record};
+use super::orphans;
 use super::record::{MessageHead, Relocate};
 use super::rewrite;
 use super::segment::{self, HEADER_BYTES, SegmentKind};
@@ -25,11 +26,13 @@ use crate::error::{Error, Result};
 use crate::sys::disk::Disk;
 use crate::types::{AccountId, MessageNo, SegmentId};
 use std::collections::{BTreeMap, HashMap, HashSet};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 const WRITE_BYTES: usize = 1 << 20;
+/// When a file that cannot be removed is tried again.
+const TRY_AGAIN_MS: u64 = 60_000;
 
 /// A cold segment that waits for its Relocate.
 #[derive(Debug, Clone)]
@@ -286,6 +289,9 @@ pub(super) fn drop_segments(shared: &Shared, ids: &[SegmentId], not_before_ms: u
 fn is_suspect(shared: &Shared, id: SegmentId) -> bool {
     let manifest = shared.manifest.load_full();
     let Some(segment) = manifest.segments.get(&id) else { return false };
+    if segment.kind == SegmentKind::Body && orphans::is_loss_known(shared) && orphans::has_any(shared, id) {
+        return true;
+    }
     let lost_its_footer = || survey::of_segment(shared, segment.kind, id).is_ok_and(|s| s.lost.is_some());
     manifest.damage.iter().any(|d| d.segment == id)
         || (segment.kind != SegmentKind::Body && segment.state == State::Sealed && lost_its_footer())
@@ -315,33 +321,51 @@ pub(super) fn sweep(shared: &Shared) -> Result<()> {
         shared.files.forget(**id);
         quarantine_segment(&*shared.disk, &shared.dir, doomed.kind, **id)?;
     }
-    shared.update_manifest(|m| m.doomed.retain(|id, _| !due.contains_key(id)))?;
-    due.keys().for_each(|id| shared.pins.forget(**id));
+    // Likewise: what the manifest neither names nor lists as dropped is somebody's at the next opening.
+    let mut folders: HashSet<SegmentKind> = HashSet::new();
+    let mut stays: HashSet<SegmentId> = HashSet::new();
     for (id, doomed) in due.iter().filter(|(_, d)| d.end == End::Unlinked) {
         shared.files.forget(**id);
-        let path = segment::path(&shared.dir, doomed.kind, **id);
-        if let Err(e) = shared.disk.remove_file(&path) {
-            tracing::warn!(segment = id.0, error = %e, "a dropped segment cannot be removed");
+        folders.insert(doomed.kind);
+        match shared.disk.remove_file(&segment::path(&shared.dir, doomed.kind, **id)) {
+            Err(e) if e.kind() != std::io::ErrorKind::NotFound => {
+                tracing::warn!(segment = id.0, error = %e, "a dropped segment cannot be removed");
+                stays.insert(**id);
+            }
+            _ => {}
         }
     }
+    for kind in folders {
+        let synced = shared.disk.sync_dir(&shared.dir.join(kind.folder()));
+        synced.map_err(|e| Error::io("removing dropped segments", e))?;
+    }
+    shared.update_manifest(|m| {
+        m.doomed.retain(|id, _| !due.contains_key(id) || stays.contains(id));
+        let later = m.doomed.iter_mut().filter(|(id, _)| stays.contains(id));
+        later.for_each(|(_, d)| d.not_before_ms = now_ms + TRY_AGAIN_MS);
+    })?;
+    due.keys().filter(|id| !stays.contains(**id)).for_each(|id| shared.pins.forget(**id));
     Ok(())
 }
 
-/// Moves a segment's file into the quarantine. Done again after an interruption it finds nothing to do.
+/// Moves a segment's file into the quarantine, and says under which name. Done again after an interruption it finds nothing
+/// to do.
 pub(super) fn quarantine_segment(
     disk: &dyn Disk,
     dir: &Path,
     kind: SegmentKind,
     id: SegmentId,
-) -> Result<()> {
-    let (from, to) = (segment::path(dir, kind, id), rewrite::quarantine_whole(dir, id));
+) -> Result<Option<PathBuf>> {
+    let from = segment::path(dir, kind, id);
+    let to = rewrite::free_name(disk, dir, &segment::file_name(id));
     let io = |e| Error::io(format!("moving {} into the quarantine", from.display()), e);
     if !disk.exists(&from) {
-        return Ok(());
+        return Ok(None);
     }
     disk.rename(&from, &to).map_err(io)?;
     disk.sync_dir(&dir.join("quarantine")).map_err(io)?;
-    disk.sync_dir(&dir.join(kind.folder())).map_err(io)
+    disk.sync_dir(&dir.join(kind.folder())).map_err(io)?;
+    Ok(Some(to))
 }
 
 /// The messages that would still be read from a segment that goes have no place any more.
@@ -408,6 +432,13 @@ pub(super) fn segment_messages(shared: &Shared, id: SegmentId) -> Result<Vec<Seg
 }
 
 fn body_messages(shared: &Shared, id: SegmentId) -> Result<Vec<SegmentMessage>> {
+    // What names the rest of it may be among what is lost: whoever asks in order to drop it has to wait for repair.
+    if orphans::is_loss_known(shared) && orphans::has_any(shared, id) {
+        let why = "something is lost that may name messages in it";
+        return Err(Error::NotPossible(format!(
+            "body segment {id} is not all told: {why}; run `mailcask repair`"
+        )));
+    }
     let mut out = Vec::new();
     for (message, stored_bytes) in shared.bodies.named_in(id) {
         let Some(at) = shared.locations.get(message) else { continue };

@@ -507,6 +507,37 @@ pub(super) fn load_format(disk: &dyn Disk, dir: &Path) -> Result<Format> {
     Ok(Format { store_id, created_ms, faults, incomplete })
 }
 
+/// What is wrong with FORMAT, MANIFEST and their copies as they lie there, by name. Nobody may write one meanwhile.
+pub(super) fn verify(disk: &dyn Disk, dir: &Path, counts: &Manifest) -> Vec<(String, String)> {
+    let of_format = |bytes: &[u8]| decode_format(bytes).map(|(store_id, _)| store_id == counts.store_id);
+    let of_manifest = |bytes: &[u8]| {
+        Manifest::decode(bytes).map(|m| m.store_id == counts.store_id && m.version == counts.version)
+    };
+    let mut wrong = Vec::new();
+    for name in [FORMAT, FORMAT_COPY, MANIFEST, MANIFEST_COPY] {
+        let is_right = read_whole(disk, &dir.join(name)).and_then(|bytes| match bytes {
+            Some(bytes) if name.starts_with(FORMAT) => of_format(&bytes).map(Some),
+            Some(bytes) => of_manifest(&bytes).map(Some),
+            None => Ok(None),
+        });
+        let what = match is_right {
+            Ok(Some(true)) => continue,
+            Ok(Some(false)) => "it is another store's, or an old one".to_owned(),
+            Ok(None) => "it is missing".to_owned(),
+            Err(error) => error.to_string(),
+        };
+        wrong.push((name.to_owned(), what));
+    }
+    wrong
+}
+
+/// When the store was made, as FORMAT or its copy says.
+pub(super) fn created_ms(disk: &dyn Disk, dir: &Path) -> Option<u64> {
+    let read = |name: &str| read_whole(disk, &dir.join(name)).ok().flatten();
+    let said = |name: &str| decode_format(&read(name)?).ok().map(|(_, created_ms)| created_ms);
+    said(FORMAT).or_else(|| said(FORMAT_COPY))
+}
+
 pub(super) fn encode_format(store_id: [u8; 16], created_ms: u64) -> [u8; FORMAT_BYTES] {
     let mut out = [0; FORMAT_BYTES];
     set(&mut out, 0, FORMAT_MAGIC);

@@ -18,10 +18,12 @@ mod footer;
 mod group;
 mod history;
 mod image;
+mod leftovers;
 mod locations;
 mod manifest;
 mod message;
 mod open;
+mod orphans;
 mod pin;
 mod rebuild;
 mod record;
@@ -46,6 +48,7 @@ pub use group::GroupBuilder;
 pub use history::{Chain, Cut, HistoryGroup, HistorySegment, read_history};
 pub use image::{Image, LogNumbers, Sealed};
 pub use message::StoredMessage;
+pub use orphans::Orphan;
 pub use pin::{Pin, Pinned, StoreFile};
 pub use replay::OnTxn;
 pub use segment::SegmentKind;
@@ -232,6 +235,33 @@ impl Log {
         remains::remains(&self.shared, message)
     }
 
+    /// What lies in body segments and no Body record names: dead, or its Body record is lost.
+    pub fn orphans(&self, work: &mut Work<'_>) -> Result<Vec<Orphan>> {
+        orphans::find(&self.shared, work)
+    }
+
+    /// Opens an orphan that is a message. It has no number; `verify` proves it.
+    pub fn read_orphan(&self, orphan: &Orphan) -> Result<StoredMessage> {
+        orphans::read(&self.shared, orphan)
+    }
+
+    /// Copies an orphan to `quarantine/`, durably: `body-SEGMENT-OFFSET.eml` where it is proved, else `SEGMENT-OFFSET.bytes`.
+    pub fn quarantine_orphan(&self, orphan: &Orphan) -> Result<PathBuf> {
+        orphans::quarantine(&self.shared, orphan)
+    }
+
+    /// Whether the message's bytes may be an orphan: nothing that can be read says where they lie.
+    #[must_use]
+    pub fn may_be_orphaned(&self, message: MessageNo) -> bool {
+        orphans::may_hold(&self.shared, message)
+    }
+
+    /// The size above which a message lies in a body segment.
+    #[must_use]
+    pub fn body_threshold_bytes(&self) -> u64 {
+        self.shared.options.body_threshold_bytes
+    }
+
     /// Copies what is stored of a message, whatever it is, to `quarantine/message-NUMBER.bytes`, durably. Done again it
     /// gives the same file.
     pub fn quarantine_message(&self, message: MessageNo, reason: &str) -> Result<PathBuf> {
@@ -326,7 +356,7 @@ impl Log {
         let counts = |name: &String| current.runs.iter().chain(&previous.runs).any(|run| run.file == *name);
         let folder = self.shared.dir.join("snapshots");
         let names = self.shared.disk.list(&folder).map_err(|e| Error::io("listing the snapshot runs", e))?;
-        for name in names.iter().filter(|name| !counts(name)) {
+        for name in names.iter().filter(|name| leftovers::is_run_name(name) && !counts(name)) {
             // What stays is a leftover that the next opening removes.
             if let Err(error) = self.shared.disk.remove_file(&folder.join(name)) {
                 tracing::debug!(%error, name, "a snapshot run could not be removed");
@@ -413,6 +443,37 @@ impl Log {
         found: &mut dyn FnMut(Finding),
     ) -> Result<ScanTotals> {
         scan::scan_all(&self.shared, deep, work, found)
+    }
+
+    /// What is wrong with FORMAT, MANIFEST and their copies, by name.
+    #[must_use]
+    pub fn verify_listing(&self) -> Vec<(String, String)> {
+        let shared = &self.shared;
+        let _nobody_writes = shared.manifest_writer.lock();
+        manifest::verify(&*shared.disk, &shared.dir, &shared.manifest.load())
+    }
+
+    /// Writes FORMAT, MANIFEST and their copies anew.
+    pub fn rewrite_listing(&self) -> Result<()> {
+        let shared = &self.shared;
+        shared.check_writable()?;
+        let (disk, dir) = (&*shared.disk, &shared.dir);
+        let created_ms = manifest::created_ms(disk, dir).unwrap_or_else(|| shared.clock.now_ms());
+        manifest::create_format(disk, dir, shared.store_id, created_ms)?;
+        shared.update_manifest(|_| {})
+    }
+
+    /// Files in the folders of log and snapshots that are none of the store's, as `FOLDER/NAME`. No snapshot may be written
+    /// meanwhile.
+    pub fn strange_files(&self) -> Result<Vec<String>> {
+        leftovers::strange(&self.shared)
+    }
+
+    /// Whether the segment's file is there.
+    #[must_use]
+    pub fn has_file(&self, id: SegmentId) -> bool {
+        let kind = self.shared.manifest.load().kind(id);
+        kind.is_some_and(|kind| self.shared.disk.exists(&segment::path(&self.shared.dir, kind, id)))
     }
 
     pub fn bytes(&self) -> Result<LogBytes> {

@@ -12,6 +12,7 @@
 use super::bodies::Bodies;
 use super::cold::{self, End};
 use super::footer::{Footer, GroupEntry, MessageEntry};
+use super::leftovers::{KINDS, Leftovers, Waiting};
 use super::locations::{Location, Locations};
 use super::manifest::{self, Doomed, Manifest, Segment, State};
 use super::rebuild;
@@ -37,7 +38,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64};
 
 const FOLDERS: [&str; 5] = ["log", "bodies", "cold", "snapshots", "quarantine"];
-const KINDS: [SegmentKind; 3] = [SegmentKind::Log, SegmentKind::Body, SegmentKind::Cold];
 
 /// A log being opened.
 struct Opening {
@@ -64,6 +64,8 @@ struct Opening {
     unproven: BTreeSet<SegmentId>,
     /// Something is lost of what was being written: perhaps a Relocate.
     hurt: bool,
+    /// Segments that nothing names, and that are judged once it is known where each message lies.
+    waiting: Waiting,
 }
 
 pub(super) fn open(
@@ -109,9 +111,13 @@ pub(super) fn open(
         is_unsure: start.is_unsure,
         unproven: start.unproven,
         hurt: false,
+        waiting: Vec::new(),
     };
     opening.remove_leftovers()?;
     opening.recover()?;
+    let mut told = Vec::new();
+    opening.leftovers().settle(&opening.waiting, &opening.locations, &mut told)?;
+    opening.report.mended.append(&mut told);
     opening.finish(lock)
 }
 
@@ -239,52 +245,32 @@ impl Opening {
         Expect { store_id: self.manifest.store_id, segment }
     }
 
+    fn leftovers(&self) -> Leftovers<'_> {
+        Leftovers {
+            disk: &self.disk,
+            dir: &self.dir,
+            manifest: &self.manifest,
+            reserve: &self.reserve,
+            is_unsure: self.is_unsure,
+        }
+    }
+
     /// Files that no manifest names: steps that were interrupted, and dropped segments whose grace is over with
     /// the process that gave it.
     fn remove_leftovers(&mut self) -> Result<()> {
-        for (id, doomed) in &self.manifest.doomed {
-            if doomed.end == End::Quarantined {
-                cold::quarantine_segment(&*self.disk, &self.dir, doomed.kind, *id)?;
-            }
-        }
-        let is_named = |id| self.manifest.segments.contains_key(&id);
-        let found = rebuild::find(&*self.disk, &self.dir, &is_named)?;
-        self.manifest.next_segment = self.manifest.next_segment.max(found.highest + 1);
-        for kind in KINDS {
-            let counts: HashSet<String> =
-                self.manifest.of(kind).map(|(id, _)| segment::file_name(id)).collect();
-            for name in self.io("listing the store", self.disk.list(&self.dir.join(kind.folder())))? {
-                let reserved = kind == SegmentKind::Log && self.reserve.is_name(&name);
-                let id = rebuild::number_of(&name);
-                let foreign = id.is_some_and(|id| found.is_foreign(self.manifest.store_id, kind, id));
-                if foreign {
-                    tracing::warn!(name, folder = kind.folder(), "a file of another store is left alone");
-                } else if !reserved && !counts.contains(&name) {
-                    self.remove_leftover(kind.folder(), &name)?;
-                }
-            }
-        }
-        let runs = [&self.manifest.current_runs, &self.manifest.previous_runs];
-        let counts: HashSet<&str> =
-            runs.iter().flat_map(|set| set.runs.iter().map(|r| r.file.as_str())).collect();
-        let names = self.io("listing the snapshots", self.disk.list(&self.dir.join("snapshots")))?;
-        for name in names.iter().filter(|name| !counts.contains(name.as_str())) {
-            self.remove_leftover("snapshots", name)?;
-        }
+        // A MANIFEST that an earlier process renamed may not be durable, and what it does without goes now.
+        self.io("syncing the store's folder", self.disk.sync_dir(&self.dir))?;
+        let is_open = |s: &Segment| s.kind == SegmentKind::Log && s.state == State::Open;
+        let is_gone = |id| !self.disk.exists(&segment::path(&self.dir, SegmentKind::Log, id));
+        // What was written last may have been elsewhere.
+        self.is_unsure |= self.manifest.segments.iter().any(|(id, s)| is_open(s) && is_gone(*id));
+        let mut told = Vec::new();
+        let (highest, waiting) = self.leftovers().sort_out(&mut told)?;
+        self.manifest.next_segment = self.manifest.next_segment.max(highest + 1);
+        self.report.mended.append(&mut told);
+        self.waiting = waiting;
         self.manifest.doomed.clear();
         Ok(())
-    }
-
-    /// A leftover goes; where it is not sure that it is one, to the quarantine.
-    fn remove_leftover(&self, folder: &str, name: &str) -> Result<()> {
-        let path = self.dir.join(folder).join(name);
-        if !self.is_unsure {
-            return self.io("removing a leftover", self.disk.remove_file(&path));
-        }
-        let quarantine = self.dir.join("quarantine");
-        self.io("moving a leftover", self.disk.rename(&path, &quarantine.join(name)))?;
-        self.io("moving a leftover", self.disk.sync_dir(&quarantine))?;
-        self.io("moving a leftover", self.disk.sync_dir(&self.dir.join(folder)))
     }
 
     fn recover(&mut self) -> Result<()> {
@@ -321,7 +307,7 @@ impl Opening {
             self.load_sealed(*id, segment)?;
         }
         for (id, _) in ids.iter().filter(|(_, s)| s.kind == SegmentKind::Body) {
-            self.close_body(*id)?;
+            self.close_body(*id);
         }
         self.report.last_lsn = last;
         self.report.next_lsn = last.max(highest_seen).next();
@@ -412,9 +398,6 @@ impl Opening {
                 Err(e) => return Err(e),
             }
         }
-        if keep_whole {
-            self.report.quarantined.push(rewrite::quarantine_whole(&self.dir, id));
-        }
         if let Some(cut) = &judged.cut {
             self.report.cut_tail_bytes += cut.end - cut.start;
         }
@@ -486,14 +469,9 @@ impl Opening {
         Ok(())
     }
 
-    /// No body segment is written to again; one that no record names held only orphans.
-    fn close_body(&mut self, id: SegmentId) -> Result<()> {
-        let unnamed = self.bodies.named_in(id).is_empty();
-        if unnamed && !self.blind && self.manifest.damage.is_empty() {
-            self.manifest.segments.remove(&id);
-            self.superseded.push((SegmentKind::Body, id, false));
-            return Ok(());
-        }
+    /// No body segment is written to again. One that no record names goes with the next compaction: that asks first whether
+    /// something is lost that may have named it.
+    fn close_body(&mut self, id: SegmentId) {
         let len =
             self.files.get(SegmentKind::Body, id).and_then(|f| self.io("opening a segment", f.len_bytes()));
         let now_ms = self.clock.now_ms();
@@ -505,7 +483,6 @@ impl Opening {
             segment.state = State::Sealed;
             segment.newest_time_ms = now_ms;
         }
-        Ok(())
     }
 
     /// Opens a fresh segment, makes the new manifest durable, and only then removes what it does without.
@@ -531,6 +508,11 @@ impl Opening {
         if self.report.rebuilt_manifest.is_some() {
             // With the first manifest that does not show any more how it came to be.
             m.add_damage(Damage::lost_end(prev_lsn.max(Lsn(1))));
+        }
+        // Listed, so that a crash before they are gone leaves nobody in doubt what is to become of them.
+        for (kind, id, to_quarantine) in &self.superseded {
+            let end = if *to_quarantine { End::Quarantined } else { End::Unlinked };
+            m.doomed.insert(*id, Doomed { kind: *kind, not_before_ms: 0, end });
         }
         m.store(&*self.disk, &self.dir).map_err(manifest::Replace::into_error)?;
         self.remove_superseded();
@@ -561,6 +543,7 @@ impl Opening {
             roll_wanted: AtomicBool::new(false),
             dead_before: AtomicU64::new(0),
             open_end: Mutex::default(),
+            blind: AtomicBool::new(self.blind),
             pending_cold: Mutex::default(),
             pins: Default::default(),
             _lock: lock,
@@ -571,19 +554,30 @@ impl Opening {
         Ok((shared, writer, report))
     }
 
-    /// What the new manifest does without. A failure leaves a leftover for the next open.
-    fn remove_superseded(&self) {
+    /// What the new manifest does without. What cannot be removed stays listed, for the sweep.
+    fn remove_superseded(&mut self) {
+        let mut folders: Vec<SegmentKind> = Vec::new();
         for (kind, id, to_quarantine) in &self.superseded {
             self.files.forget(*id);
-            let path = segment::path(&self.dir, *kind, *id);
             let gone = if *to_quarantine {
-                self.disk.rename(&path, &rewrite::quarantine_whole(&self.dir, *id))
+                let moved = cold::quarantine_segment(&*self.disk, &self.dir, *kind, *id);
+                self.report.quarantined.extend(moved.as_ref().ok().cloned().flatten());
+                moved.map(drop)
             } else {
-                self.disk.remove_file(&path)
+                let removed = self.disk.remove_file(&segment::path(&self.dir, *kind, *id));
+                folders.push(*kind);
+                removed.map_err(|e| Error::io("removing a superseded segment", e))
             };
             if let Err(e) = gone {
                 tracing::warn!(segment = id.0, error = %e, "a superseded segment cannot be removed");
             }
+        }
+        folders.dedup();
+        let are_durable =
+            folders.iter().all(|kind| self.disk.sync_dir(&self.dir.join(kind.folder())).is_ok());
+        if are_durable {
+            let is_there = |kind: SegmentKind, id| self.disk.exists(&segment::path(&self.dir, kind, id));
+            self.manifest.doomed.retain(|id, doomed| is_there(doomed.kind, *id));
         }
     }
 }

@@ -24,7 +24,7 @@ use std::ops::Range;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-/// The messages of the hole's groups that can be read.
+/// The messages of the hole's groups, as far as the groups can be read. An error is the disk's own.
 pub(super) fn strays(shared: &Shared, hole: &Damage) -> Result<Vec<Stray>> {
     let mut out = Vec::new();
     if !hole.is_hole() {
@@ -33,8 +33,13 @@ pub(super) fn strays(shared: &Shared, hole: &Damage) -> Result<Vec<Stray>> {
     let manifest = shared.manifest.load_full();
     let reaches = |s: &super::manifest::Segment| s.first_lsn <= hole.last_lsn && s.last_lsn >= hole.first_lsn;
     for (id, segment) in manifest.of(SegmentKind::Log).filter(|(_, s)| reaches(s)) {
-        let Ok(survey) = survey::of_segment(shared, SegmentKind::Log, id) else { continue };
-        let footer = survey.footer;
+        let footer = match survey::of_segment(shared, SegmentKind::Log, id) {
+            Ok(survey) => survey.footer,
+            // Its file is gone.
+            Err(Error::Io { source, .. }) if source.kind() == std::io::ErrorKind::NotFound => continue,
+            Err(error @ Error::Io { .. }) => return Err(error),
+            Err(_) => continue,
+        };
         let expect = Expect { store_id: shared.store_id, segment: id };
         let mut reader = Reader::new(shared.files.get(SegmentKind::Log, id)?, footer.content_end);
         let mut time_ms = segment.newest_time_ms;
@@ -45,7 +50,12 @@ pub(super) fn strays(shared: &Shared, hole: &Damage) -> Result<Vec<Stray>> {
                 time_ms = header.time_ms;
             }
             let held = footer.messages.iter().filter(|m| (group.offset..next).contains(&m.offset));
-            for entry in held.filter(|m| message::read(shared, m.message).is_ok_and(|m| m.verify().is_ok())) {
+            for entry in held {
+                match message::read(shared, entry.message).and_then(|m| m.verify()) {
+                    Ok(()) => {}
+                    Err(error @ Error::Io { .. }) => return Err(error),
+                    Err(_) => continue,
+                }
                 let (message, accounts) = (entry.message, entry.accounts.clone());
                 out.push(Stray { message, lsn: group.lsn, time_ms, accounts });
             }

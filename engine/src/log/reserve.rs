@@ -54,6 +54,12 @@ impl Reserve {
         (1..=self.wanted).any(|n| name == format!("reserve-{n}"))
     }
 
+    /// Whether a file of this name in `log/` held room back for somebody who is gone.
+    pub(super) fn is_left_over(name: &str) -> bool {
+        let is_number = |n: &str| n.len() == 1 && n.bytes().all(|byte| (b'1'..=b'9').contains(&byte));
+        name == "room" || name.strip_prefix("reserve-").is_some_and(is_number)
+    }
+
     /// Whether a group for `room` may be written now.
     pub(super) fn admits(&self, disk: &dyn Disk, now_ms: u64, room: Room) -> bool {
         if room != Room::Append {

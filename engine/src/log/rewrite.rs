@@ -161,33 +161,77 @@ fn copy_range(file: &dyn File, mut to: u64, reader: &mut Reader, range: &Range<u
     Ok(to)
 }
 
-/// A new file in the quarantine, durable with its name. One left by an interrupted attempt is written anew.
-fn write_to_quarantine(
+/// A new file in the quarantine, durable with its name. What is there already is not touched: of the same bytes there is one
+/// file, others get a name of their own.
+pub(super) fn write_to_quarantine(
     disk: &dyn Disk,
     dir: &Path,
     name: &str,
     write: &mut dyn FnMut(&dyn File) -> Result<()>,
 ) -> Result<PathBuf> {
     let folder = dir.join("quarantine");
-    let path = folder.join(name);
-    let io = |e| Error::io(format!("writing {}", path.display()), e);
-    let mut copy = || -> Result<()> {
-        if disk.exists(&path) {
-            disk.remove_file(&path).map_err(io)?;
+    let beside = folder.join(format!("{name}.new"));
+    let io = |e| Error::io(format!("writing {}", beside.display()), e);
+    let mut copy = || -> Result<PathBuf> {
+        if disk.exists(&beside) {
+            disk.remove_file(&beside).map_err(io)?;
         }
-        let file = disk.create(&path).map_err(io)?;
+        let file = disk.create(&beside).map_err(io)?;
         write(&*file)?;
         file.sync_data().map_err(io)?;
-        disk.sync_dir(&folder).map_err(io)
+        for path in names(dir, name) {
+            if !disk.exists(&path) {
+                disk.rename(&beside, &path).map_err(io)?;
+                disk.sync_dir(&folder).map_err(io)?;
+                return Ok(path);
+            }
+            if is_same(&*file, &*disk.open(&path).map_err(io)?).map_err(io)? {
+                disk.remove_file(&beside).map_err(io)?;
+                disk.sync_dir(&folder).map_err(io)?;
+                return Ok(path);
+            }
+        }
+        Err(Error::Limit(format!("too many files {name} in quarantine/")))
     };
     let copied = copy();
     if copied.is_err() {
-        let _ = disk.remove_file(&path);
+        let _ = disk.remove_file(&beside);
     }
-    copied.map(|()| path)
+    copied
 }
 
-/// Where a segment goes whole when there is no room to copy from it, or when it is retired.
-pub(super) fn quarantine_whole(dir: &Path, segment: SegmentId) -> PathBuf {
-    dir.join("quarantine").join(format!("{segment}.seg"))
+fn is_same(a: &dyn File, b: &dyn File) -> std::io::Result<bool> {
+    let len = a.len_bytes()?;
+    if b.len_bytes()? != len {
+        return Ok(false);
+    }
+    let mut at = 0;
+    while at < len {
+        let count = (len - at).min(COPY_BYTES) as usize;
+        let (mut of_a, mut of_b) = (vec![0; count], vec![0; count]);
+        a.read_exact_at(&mut of_a, at)?;
+        b.read_exact_at(&mut of_b, at)?;
+        if of_a != of_b {
+            return Ok(false);
+        }
+        at += count as u64;
+    }
+    Ok(true)
+}
+
+/// The names that a file of the quarantine may have: its own, and numbered ones.
+fn names(dir: &Path, name: &str) -> impl Iterator<Item = PathBuf> {
+    let path = dir.join("quarantine").join(name);
+    let numbered = path.clone();
+    let numbered = (1..u32::MAX).map(move |n| {
+        let mut path = numbered.clone().into_os_string();
+        path.push(format!(".{n}"));
+        PathBuf::from(path)
+    });
+    std::iter::once(path).chain(numbered)
+}
+
+/// A name in the quarantine that is not taken.
+pub(super) fn free_name(disk: &dyn Disk, dir: &Path, name: &str) -> PathBuf {
+    names(dir, name).find(|path| !disk.exists(path)).unwrap_or_else(|| dir.join("quarantine").join(name))
 }

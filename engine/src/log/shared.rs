@@ -46,6 +46,8 @@ pub(super) struct Shared {
     pub(super) dead_before: AtomicU64,
     /// End of the durable groups or messages of each segment being written.
     pub(super) open_end: Mutex<HashMap<SegmentId, u64>>,
+    /// Something that names messages could not be read at the opening: what looks unnamed may not be.
+    pub(super) blind: AtomicBool,
     /// What cold segments that wait for their Relocate hold.
     pub(super) pending_cold: Mutex<HashMap<SegmentId, Arc<Vec<MessageEntry>>>>,
     /// While held, no file goes.

@@ -113,6 +113,8 @@ pub(super) struct Inner {
     /// Key of the hash that makes ThreadIds: they mean nothing outside of this store.
     pub thread_key: [u8; 32],
     pub search_helpers: Helpers,
+    /// Held by the one who repairs.
+    repairing: Mutex<()>,
     threads: Mutex<Option<Threads>>,
 }
 
@@ -172,7 +174,8 @@ impl Store {
         let opened = Log::open(disk, clock.clone(), dir, options.log.clone())?;
         let catalog = Arc::new(catalog()?);
         let pager = Pager::new(catalog.clone(), options.chunk_cache_bytes);
-        let mut recovered = recover(&opened.log, &opened.report, &catalog, &pager, &clock.boot_id())?;
+        let mut recovered =
+            recover(&opened.log, &opened.report, &catalog, &pager, &clock.boot_id(), &mut Work::quiet())?;
         if restored.is_some() {
             // A backup has no catalog: that one is made is no news.
             recovered.recovery.catalog_rebuilt = None;
@@ -242,14 +245,19 @@ impl Store {
             keeper,
             thread_key,
             search_helpers: Helpers::default(),
+            repairing: Mutex::new(()),
             threads: Mutex::new(Some(threads)),
         };
         let store = Self { inner: Arc::new(inner) };
         let jumped = recovered.lost_up_to.map_or(Ok(()), |lost_up_to| store.jump_numbers(lost_up_to));
         if let Err(error) = jumped {
-            // Nobody gets the store: its threads would hold it for ever.
-            if let Err(error) = store.close() {
-                tracing::warn!(%error, "the store that did not open did not stop in order either");
+            // Nobody gets the store: its threads would hold it for ever. Nothing is marked as stopped in order: that would
+            // say that nothing is lost.
+            let threads = store.inner.threads.lock().take();
+            store.inner.indexer.stop();
+            store.inner.scrub.stop();
+            if let Some(threads) = threads {
+                drop(threads.stop(&store.inner.core, &store.inner.keeper));
             }
             return Err(error);
         }
@@ -364,6 +372,10 @@ impl Store {
 
     pub(crate) fn keeper(&self) -> &Keeper {
         &self.inner.keeper
+    }
+
+    pub(crate) fn repairing(&self) -> &Mutex<()> {
+        &self.inner.repairing
     }
 
     pub(crate) fn core(&self) -> &Arc<Core> {

@@ -5,6 +5,7 @@ use crate::error::Result;
 use crate::indexer::IndexStats;
 use crate::text::account::AccountText;
 use crate::types::AccountId;
+use crate::work::Work;
 use std::sync::Arc;
 
 impl Store {
@@ -28,7 +29,12 @@ impl Store {
     /// Waits until everything published is indexed, built and merged; a store without index threads
     /// does it here. False when some account failed and is tried again later.
     pub fn settle_index(&self) -> Result<bool> {
-        self.indexer().settle()
+        self.settle_index_told(&mut Work::quiet())
+    }
+
+    /// The same, for as long as it is wanted.
+    pub fn settle_index_told(&self, work: &mut Work<'_>) -> Result<bool> {
+        self.indexer().settle(work)
     }
 
     /// Does the next thing that the index waits for, on this thread; false when there is none. For stores

@@ -1,7 +1,8 @@
 //! Accounts of which readers see, or the catalog holds, something wrong: made again from the log.
 //!
 //! Laws
-//! - While an account is made again it takes no writes.
+//! - While an account is made again it takes no writes; while the log is replayed for that, it does, and what it took is
+//!   replayed after.
 //! - The log is right, as far as it tells all of an account. Where a hole hit it, what readers see is all
 //!   there is; if that cannot be read either, the account is hit by the hole from here on.
 
@@ -28,21 +29,24 @@ impl Repair<'_, '_> {
             return Ok(());
         }
         let ids: BTreeSet<AccountId> = planned.iter().map(|(id, _)| *id).collect();
-        ids.iter().for_each(|id| core.registry.set_read_only(*id));
-        let mended = self.make_again(&planned);
+        let mended = self.make_again(&planned, &ids);
         let hit = core.published.lock().lost.hit();
         ids.difference(&hit).for_each(|id| core.registry.set_writable(*id));
         mended
     }
 
-    fn make_again(&mut self, planned: &[(AccountId, bool)]) -> Result<()> {
+    fn make_again(&mut self, planned: &[(AccountId, bool)], ids: &BTreeSet<AccountId>) -> Result<()> {
         let core = self.store.core().clone();
-        // What was sequenced before they took no more writes is published when this returns.
-        core.submit(|_| Ok(()))?;
         let store = self.store;
         let _still = store.keeper().hold();
         let lsn = core.published.lock().lsn;
-        let from_log = shadow(&core.log, lsn)?;
+        // The long part, while mail still comes in.
+        let mut from_log = shadow(&core.log, lsn, self.work)?;
+        ids.iter().for_each(|id| core.registry.set_read_only(*id));
+        // What was sequenced before they took no more writes is published when this returns.
+        core.submit(|_| Ok(()))?;
+        let lsn = core.published.lock().lsn;
+        from_log.follow(&core.log, ids, lsn, self.work)?;
         for (id, is_account) in planned {
             self.step("making accounts again from the log")?;
             let made = if *is_account { self.account(*id, &from_log, lsn) } else { Ok(()) };

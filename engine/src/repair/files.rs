@@ -10,11 +10,16 @@ impl Repair<'_, '_> {
             Mend::File { path } => Some(path.clone()),
             _ => None,
         });
-        for path in paths.collect::<Vec<_>>() {
+        let paths: Vec<String> = paths.collect();
+        if paths.is_empty() {
+            return Ok(());
+        }
+        // A plan comes from somebody else, and may be old: only what is none of the store's now.
+        let _still = self.store.keeper().hold();
+        let strange = core.log.strange_files()?;
+        for path in paths {
             self.step("moving files to the quarantine")?;
-            // A plan comes from somebody else: only what lies in a folder of the store.
-            let is_inside = path.split('/').count() == 2 && !path.contains("..");
-            if is_inside {
+            if strange.contains(&path) {
                 self.done.quarantined.extend(quarantine::take(&core, &core.log.dir().join(&path))?);
             }
             self.did();

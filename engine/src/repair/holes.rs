@@ -6,7 +6,7 @@
 //! - A stray comes in once: when a row names it, it is none.
 
 use super::recovered::{Incoming, Source, take_in};
-use super::{Mend, Repair, strays};
+use super::{Mend, Repair, quarantine, strays};
 use crate::accounts::Account;
 use crate::error::{Error, Result};
 use crate::log::{Room, Stray};
@@ -14,7 +14,7 @@ use crate::ops::Store;
 use crate::txn::head::Head;
 use crate::txn::op::Op;
 use crate::types::{AccountId, EmailId, MailboxId, ModSeq, Uid, UidValidity, ZonedTime};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 /// How far counters jump.
@@ -33,7 +33,18 @@ impl Repair<'_, '_> {
                 _ => None,
             })
             .collect();
-        let mut strays = if planned.is_empty() { BTreeMap::new() } else { strays::find(&core)? };
+        if planned.is_empty() {
+            core.published.lock().lost.retain(&core.registry.ids());
+            return Ok(());
+        }
+        let mut strays = match strays::find(&core) {
+            // What the disk does not give now it may give the next time.
+            Err(error @ Error::Io { .. }) => {
+                self.leave(format!("accounts that a hole hit: {error}"));
+                return Ok(());
+            }
+            strays => strays?,
+        };
         let hit = core.published.lock().lost.hit();
         for id in planned {
             self.step("mending holes")?;
@@ -42,6 +53,10 @@ impl Repair<'_, '_> {
                 match self.hole(id, &strays) {
                     // Its holes went with it.
                     Err(Error::NoSuchAccount) => {}
+                    Err(error @ Error::Io { .. }) => {
+                        self.leave(format!("account {id}: {error}"));
+                        continue;
+                    }
                     mended => mended?,
                 }
                 // Known from here on only by the log, until the next checkpoint.
@@ -63,8 +78,21 @@ impl Repair<'_, '_> {
     /// Takes strays into `Recovered`.
     pub(super) fn take_strays(&mut self, id: AccountId, strays: &[Stray]) -> Result<()> {
         for batch in strays.chunks(BATCH) {
-            let incoming: Vec<Incoming> =
-                batch.iter().filter_map(|stray| incoming(self.store, stray).ok()).collect();
+            self.step("bringing back messages that no mailbox names")?;
+            let mut all: Vec<Incoming> = Vec::new();
+            for stray in batch {
+                match incoming(self.store, stray) {
+                    Ok(incoming) => all.push(incoming),
+                    // It was whole when it was found.
+                    Err(error @ (Error::Damaged { .. } | Error::Corrupt { .. } | Error::NoSuchMessage)) => {
+                        let why = error.to_string();
+                        let raw = quarantine::message(self.store.core(), stray.message, &why)?;
+                        self.done.quarantined.extend(raw);
+                    }
+                    Err(error) => return Err(error),
+                }
+            }
+            let incoming = all;
             let count = incoming.len() as u64;
             self.store.core().submit(move |head| {
                 head.admit(Room::Append)?;

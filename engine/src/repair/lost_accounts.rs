@@ -1,4 +1,6 @@
 //! Accounts whose beginning is lost: made anew, so that what is known to be theirs is not taken for dead.
+//!
+//! Law: one that the log says was deleted does not come back.
 
 use super::{Mend, Repair, strays};
 use crate::error::{Error, Result};
@@ -15,11 +17,21 @@ impl Repair<'_, '_> {
             Mend::LostAccount { account } => Some(*account),
             _ => None,
         });
-        for id in planned.collect::<Vec<_>>() {
+        let planned: Vec<AccountId> = planned.collect();
+        if planned.is_empty() {
+            return Ok(());
+        }
+        let mut strays = strays::find(&core)?;
+        for id in planned {
             self.step("making lost accounts anew")?;
+            // A plan may be old.
+            let is_lost = core.published.lock().lost.accounts.contains(&id) || strays.contains_key(&id);
+            if !is_lost {
+                self.did();
+                continue;
+            }
             core.submit(move |head| make(head, id))?;
-            let strays = strays::find(&core)?.remove(&id).unwrap_or_default();
-            self.take_strays(id, &strays)?;
+            self.take_strays(id, &strays.remove(&id).unwrap_or_default())?;
             let mut published = core.published.lock();
             if published.lost.accounts.remove(&id) {
                 // What was replayed of it is hit; that is mended with the holes.

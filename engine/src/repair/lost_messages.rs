@@ -3,7 +3,7 @@
 //! Laws
 //! - A row goes only after its facts, and the bytes that are stored of its message, are durable in
 //!   quarantine/; and in the transaction in which what is proved of it comes into `Recovered`.
-//! - A message that can be proved by now is left alone.
+//! - A message that can be proved by now is left alone, and so is one that somebody expunged or moved meanwhile.
 
 use super::recovered::{Incoming, take_in};
 use super::{Mend, Repair, quarantine, salvage};
@@ -12,7 +12,7 @@ use crate::error::{Error, Result};
 use crate::log::Room;
 use crate::mailbox::{Mailbox, Row};
 use crate::txn::op::Op;
-use crate::types::{AccountId, MailboxId, MessageNo, UidSet};
+use crate::types::{AccountId, MailboxId, MessageNo, Uid, UidSet};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -26,10 +26,15 @@ type Rows = Vec<(Arc<Mailbox>, Row)>;
 /// What a transaction is to do.
 #[derive(Default)]
 struct Batch {
-    expunge: BTreeMap<MailboxId, UidSet>,
-    incoming: Vec<Incoming>,
+    messages: Vec<LostMessage>,
     rows: usize,
     bytes: u64,
+}
+
+struct LostMessage {
+    message: MessageNo,
+    rows: Vec<(MailboxId, Uid)>,
+    incoming: Option<Incoming>,
 }
 
 impl Repair<'_, '_> {
@@ -99,16 +104,19 @@ impl Repair<'_, '_> {
     ) -> Result<()> {
         let Some((mailbox, row)) = rows.first() else { return Ok(()) };
         let raw = quarantine::message(self.store.core(), message, &why.to_string())?;
-        let incoming = salvage::recover(self.store, mailbox, row)?;
+        let incoming = match self.bodies.get(&message) {
+            Some(orphan) => Some(salvage::of_orphan(self.store, orphan, mailbox, row)?),
+            None => salvage::recover(self.store, mailbox, row)?,
+        };
+        let places = rows.iter().map(|(mailbox, row)| (mailbox.header.id, row.uid)).collect();
         for (mailbox, row) in rows {
             let is_recovered = incoming.is_some();
             self.journal.row(account, mailbox, row, &why.to_string(), raw.as_deref(), is_recovered);
-            batch.expunge.entry(mailbox.header.id).or_default().insert_uid(row.uid);
             batch.rows += 1;
         }
         self.done.quarantined.extend(raw);
         batch.bytes += incoming.as_ref().map_or(0, |one| u64::from(one.size_bytes));
-        batch.incoming.extend(incoming);
+        batch.messages.push(LostMessage { message, rows: places, incoming });
         Ok(())
     }
 
@@ -117,16 +125,28 @@ impl Repair<'_, '_> {
             return Ok(());
         }
         self.journal.make_durable(self.store.core())?;
-        let (rows, recovered) = (batch.rows as u64, batch.incoming.len() as u64);
-        self.store.core().submit(move |head| {
-            head.writable(id, Room::Append)?;
+        let (rows, recovered) = self.store.core().submit(move |head| {
+            let of = head.writable(id, Room::Append)?;
+            let mut gone: BTreeMap<MailboxId, UidSet> = BTreeMap::new();
+            let (mut rows, mut incoming) = (0, Vec::new());
+            for lost in batch.messages {
+                let before = rows;
+                for (mailbox, uid) in lost.rows {
+                    let row = of.mailbox(mailbox).map(|of| of.by_uid(uid)).transpose()?.flatten();
+                    // Somebody may have expunged or moved it meanwhile.
+                    if row.is_some_and(|row| row.message == lost.message) {
+                        gone.entry(mailbox).or_default().insert_uid(uid);
+                        rows += 1;
+                    }
+                }
+                incoming.extend(lost.incoming.filter(|_| rows > before));
+            }
             let expunge = |of: &Account| {
                 let modseq = of.modseq.next();
-                let gone = batch.expunge.iter().filter(|(mailbox, _)| of.mailbox(**mailbox).is_some());
-                gone.map(|(mailbox, uids)| Op::Expunge { mailbox: *mailbox, uids: uids.clone(), modseq })
-                    .collect()
+                gone.into_iter().map(|(mailbox, uids)| Op::Expunge { mailbox, uids, modseq }).collect()
             };
-            take_in(head, id, expunge, &batch.incoming)
+            take_in(head, id, expunge, &incoming)?;
+            Ok((rows, incoming.len() as u64))
         })?;
         self.done.expunged += rows;
         self.done.recovered += recovered;

@@ -6,9 +6,11 @@
 //!   is done, so that a plan may be old.
 //! - Each step may be cut off at any point and done again; what it had done stays done. Repaired twice is
 //!   repaired once: a second plan has nothing in it.
+//! - One repair at a time: each looks at what is lost once the one before has dealt with it.
 //! - Nothing comes back under an identity that it cannot prove: what is recovered gets numbers of its own.
 
 mod accounts;
+mod bodies;
 mod files;
 mod holes;
 mod lost_accounts;
@@ -22,13 +24,18 @@ mod strays;
 pub use plan::{Mend, Plan, Step};
 
 use crate::error::{Error, Result};
+use crate::log::Orphan;
 use crate::ops::Store;
 use crate::txn::retire::Retired;
-use crate::types::{AccountId, Lsn, SegmentId};
+use crate::types::{AccountId, Lsn, MessageNo, SegmentId};
 use crate::work::{Unit, Work};
 use quarantine::Journal;
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+/// How often one that waits for another is asked whether it is still wanted.
+const WAIT: Duration = Duration::from_millis(200);
 
 /// What a repair did.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -55,6 +62,8 @@ struct Repair<'a, 'w> {
     store: &'a Store,
     plan: &'a Plan,
     journal: Journal,
+    /// Large messages that lost rows speak of.
+    bodies: BTreeMap<MessageNo, Orphan>,
     done: Repaired,
     work: &'a mut Work<'w>,
 }
@@ -63,16 +72,26 @@ impl Store {
     /// What a repair would do now. Nothing is changed.
     pub fn repair_plan(&self, work: &mut Work<'_>) -> Result<Plan> {
         let (report, evidence) = self.examine(true, work)?;
-        Plan::of(self, report.lsn, evidence)
+        Plan::of(self, report.lsn, evidence, work)
     }
 
     /// Does what is planned.
     pub fn repair(&self, plan: &Plan, work: &mut Work<'_>) -> Result<Repaired> {
+        let _alone = loop {
+            match self.repairing().try_lock_for(WAIT) {
+                Some(alone) => break alone,
+                None => work.step("waiting for another repair", 0, 0, Unit::Objects)?,
+            }
+        };
         let journal = Journal::new(self.core());
-        let mut repair = Repair { store: self, plan, journal, done: Repaired::default(), work };
+        let (bodies, done) = Default::default();
+        let mut repair = Repair { store: self, plan, journal, bodies, done, work };
         // In this order, so that each finds right what it rests on.
+        repair.listing()?;
         repair.files()?;
         repair.accounts()?;
+        // Before anything is off the list of what is lost.
+        repair.bodies()?;
         repair.lost_accounts()?;
         repair.holes()?;
         repair.lost_messages()?;
@@ -105,6 +124,17 @@ impl Repair<'_, '_> {
         self.done.left.push(what);
     }
 
+    /// FORMAT, MANIFEST and their copies.
+    fn listing(&mut self) -> Result<()> {
+        let wrong = self.plan.mends().filter(|mend| **mend == Mend::Listing).count();
+        if wrong > 0 {
+            self.step("writing FORMAT and MANIFEST again")?;
+            self.store.core().log.rewrite_listing()?;
+            (0..wrong).for_each(|_| self.did());
+        }
+        Ok(())
+    }
+
     /// Index and summaries of accounts.
     fn indexes(&mut self) -> Result<()> {
         let ids: Vec<AccountId> = self.plan.indexes().collect();
@@ -115,7 +145,7 @@ impl Repair<'_, '_> {
                 Err(error) => return Err(error),
             }
         }
-        if !ids.is_empty() && !self.store.settle_index()? {
+        if !ids.is_empty() && !self.store.settle_index_told(self.work)? {
             self.leave("the text index of some account failed; it is tried again by itself".to_owned());
         }
         Ok(())
@@ -150,7 +180,7 @@ impl Repair<'_, '_> {
         }
         if self.plan.needs_snapshots() {
             self.step("writing whole snapshots")?;
-            keeper.snapshot_whole()?;
+            keeper.snapshot_whole(self.work)?;
             if self.plan.has(&Mend::Snapshots) {
                 self.did();
             }
@@ -161,12 +191,19 @@ impl Repair<'_, '_> {
     /// Damaged segments are emptied and go to the quarantine.
     fn segments(&mut self) -> Result<()> {
         let core = self.store.core().clone();
+        if self.plan.segments().next().is_some() && !core.published.lock().lost.is_empty() {
+            self.leave("damaged segments: what a hole left in them is not brought back yet".to_owned());
+            return Ok(());
+        }
         for id in self.plan.segments() {
             self.step("moving messages out of a damaged segment")?;
+            let is_there = core.log.has_file(id);
             match self.store.keeper().retire(id, self.work) {
                 Ok(Retired::Gone { moved }) => {
                     self.done.moved += moved;
-                    self.done.quarantined.push(format!("{id}.seg"));
+                    if is_there {
+                        self.done.quarantined.push(format!("{id}.seg"));
+                    }
                     core.log.clear_damage_of(Some(id), Lsn(0)..=Lsn(u64::MAX))?;
                     self.did();
                 }

@@ -1,12 +1,14 @@
 //! What is to be done, step by step, as people read it and as the repair does it.
 
-use super::strays;
+use super::{bodies, strays};
 use crate::check::Evidence;
-use crate::error::Result;
+use crate::error::{Error, Result};
+use crate::log::Orphan;
 use crate::ops::Store;
 use crate::types::{AccountId, Lsn, MailboxId, SegmentId, UidSet};
+use crate::work::Work;
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// One thing to mend.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -14,6 +16,8 @@ use std::collections::BTreeSet;
 pub enum Mend {
     /// A file that is none of the store's goes to quarantine/.
     File { path: String },
+    /// FORMAT, MANIFEST and their copies are written again.
+    Listing,
     /// What readers see of the account and what the catalog holds is made again from the log.
     Account { account: AccountId },
     /// The remembered deliveries of the account, likewise.
@@ -22,6 +26,8 @@ pub enum Mend {
     LostAccount { account: AccountId },
     /// Transactions of the account are lost: its counters jump, and strays come into `Recovered`.
     Hole { account: AccountId },
+    /// Large messages that nothing names: those of lost rows come into `Recovered`, the others are kept in quarantine/.
+    Bodies,
     /// Messages that cannot be proved: what is left of them comes into `Recovered`, and their rows go.
     LostMessages { account: AccountId, mailbox: MailboxId, uids: UidSet },
     /// The text index and the summaries of the account are made again.
@@ -62,10 +68,11 @@ impl Plan {
         self.steps.is_empty()
     }
 
-    pub(super) fn of(store: &Store, lsn: Lsn, evidence: Evidence) -> Result<Self> {
+    pub(super) fn of(store: &Store, lsn: Lsn, evidence: Evidence, work: &mut Work<'_>) -> Result<Self> {
         let mut plan = Self { lsn, steps: Vec::new() };
         plan.views(store, &evidence);
         plan.lost(store, &evidence)?;
+        plan.bodies(store, &evidence, work)?;
         plan.storage(store, &evidence);
         Ok(plan)
     }
@@ -79,7 +86,10 @@ impl Plan {
     fn views(&mut self, store: &Store, evidence: &Evidence) {
         for path in &evidence.unknown_files {
             let mend = Mend::File { path: path.clone() };
-            self.push(mend, path.clone(), "it is no file of a store", "moves it to quarantine/", None);
+            self.push(mend, path.clone(), "it is no file of this store", "moves it to quarantine/", None);
+        }
+        for (name, why) in &evidence.listing {
+            self.push(Mend::Listing, name.clone(), why, "writes it and its copy again", None);
         }
         let anew = "makes it again from the log";
         for (account, why) in &evidence.accounts {
@@ -104,7 +114,14 @@ impl Plan {
     /// Transactions, accounts and messages that are lost.
     fn lost(&mut self, store: &Store, evidence: &Evidence) -> Result<()> {
         let lost = store.core().published.lock().lost.clone();
-        let strays = strays::find(store.core())?;
+        let strays = match strays::find(store.core()) {
+            // The repair looks again.
+            Err(error @ Error::Io { .. }) => {
+                tracing::error!(%error, "messages that no mailbox names cannot be looked for");
+                BTreeMap::new()
+            }
+            strays => strays?,
+        };
         let known: BTreeSet<AccountId> = store.core().registry.ids().into_iter().collect();
         let unknown = strays.keys().filter(|id| !known.contains(id)).chain(&lost.accounts);
         for account in unknown.copied().collect::<BTreeSet<_>>() {
@@ -140,6 +157,23 @@ impl Plan {
         Ok(())
     }
 
+    /// Large messages that nothing names, where something is lost that may have named them.
+    fn bodies(&mut self, store: &Store, evidence: &Evidence, work: &mut Work<'_>) -> Result<()> {
+        if !bodies::may_be_missed(store, evidence) {
+            return Ok(());
+        }
+        let orphans = store.core().log.orphans(work)?;
+        let messages = orphans.iter().filter(|orphan| orphan.is_message()).count();
+        if !orphans.is_empty() {
+            let bytes: u64 = orphans.iter().map(Orphan::stored_bytes).sum();
+            let why =
+                format!("{bytes} bytes with {messages} whole records are named by nothing that is left");
+            let does = "puts what lost rows speak of into `Recovered`, and keeps the rest in quarantine/";
+            self.push(Mend::Bodies, "large messages".to_owned(), &why, does, None);
+        }
+        Ok(())
+    }
+
     /// Files of the log and the snapshots.
     fn storage(&mut self, store: &Store, evidence: &Evidence) {
         for (file, why) in &evidence.runs {
@@ -164,6 +198,8 @@ impl Plan {
         }
         for (segment, why) in &evidence.segments {
             let mend = Mend::Segment { segment: *segment };
+            let missing = "its file is missing: if you have it, stop here and put it back first";
+            let why = if store.core().log.has_file(*segment) { why } else { missing };
             let does = "moves what lives in it, and its file to quarantine/";
             self.push(mend, format!("segment {segment}"), why, does, None);
         }
@@ -200,7 +236,7 @@ impl Plan {
 
     /// Whether what is damaged would be rested on without whole snapshots.
     pub(super) fn needs_snapshots(&self) -> bool {
-        self.mends().any(|mend| !matches!(mend, Mend::File { .. } | Mend::Index { .. }))
+        self.mends().any(|mend| !matches!(mend, Mend::File { .. } | Mend::Listing | Mend::Index { .. }))
     }
 }
 

@@ -100,7 +100,8 @@ pub fn message(core: &Core, message: MessageNo, why: &str) -> Result<Option<Stri
     }
 }
 
-fn is_gone(error: &io::Error) -> bool {
+/// Nothing is there: the disk itself is well.
+pub fn is_gone(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::UnexpectedEof)
 }
 

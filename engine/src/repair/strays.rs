@@ -1,9 +1,11 @@
 //! Strays: messages that are intact though a transaction of their group is lost, and that no row names.
 
+use super::quarantine::is_gone;
 use crate::error::{Error, Result};
 use crate::log::{Damage, SegmentInfo, SegmentKind, SegmentMessage, Stray};
 use crate::txn::Core;
-use crate::types::{AccountId, MessageNo, Uid};
+use crate::txn::op::{self, Op};
+use crate::types::{AccountId, Lsn, MessageNo, Uid};
 use roaring::RoaringTreemap;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -21,7 +23,7 @@ pub fn find(core: &Core) -> Result<BTreeMap<AccountId, Vec<Stray>>> {
         }
         let mut found = core.log.strays(&damage)?;
         if is_gap(core, &damage) {
-            found.append(&mut without_transactions(core));
+            found.append(&mut without_transactions(core)?);
         }
         for stray in found {
             for account in &stray.accounts {
@@ -30,6 +32,11 @@ pub fn find(core: &Core) -> Result<BTreeMap<AccountId, Vec<Stray>>> {
                 }
             }
         }
+    }
+    let known: BTreeSet<AccountId> = core.registry.ids().into_iter().collect();
+    if strays.keys().any(|id| !known.contains(id)) {
+        let deleted = deleted(core)?;
+        strays.retain(|id, _| !deleted.contains(id));
     }
     for (id, of) in &mut strays {
         let named = named(core, *id)?;
@@ -50,19 +57,38 @@ fn is_gap(core: &Core, damage: &Damage) -> bool {
 }
 
 /// The messages of cold segments: which of them are dead, only the lost transactions could tell.
-fn without_transactions(core: &Core) -> Vec<Stray> {
-    let cold = core.log.segments().into_iter().filter(|info| info.kind == SegmentKind::Cold);
-    let of = |info: SegmentInfo| {
-        let stray = move |one: SegmentMessage| Stray {
+fn without_transactions(core: &Core) -> Result<Vec<Stray>> {
+    let mut strays = Vec::new();
+    for info in core.log.segments().into_iter().filter(|info| info.kind == SegmentKind::Cold) {
+        let stray = |one: SegmentMessage| Stray {
             message: one.message,
             lsn: info.last_lsn,
             time_ms: info.newest_time_ms,
             accounts: one.accounts,
         };
-        // One that cannot be listed stays where it is.
-        core.log.segment_messages(info.id).unwrap_or_default().into_iter().map(stray)
-    };
-    cold.flat_map(of).collect()
+        match core.log.segment_messages(info.id) {
+            Ok(messages) => strays.extend(messages.into_iter().map(stray)),
+            // It is gone, or cannot be listed: then it stays as it is.
+            Err(Error::Io { source, .. }) if is_gone(&source) => {}
+            Err(error @ Error::Io { .. }) => return Err(error),
+            Err(error) => tracing::error!(segment = info.id.0, %error, "a cold segment cannot be listed"),
+        }
+    }
+    Ok(strays)
+}
+
+/// The accounts that were deleted, as far as the log tells: nothing of theirs comes back.
+fn deleted(core: &Core) -> Result<BTreeSet<AccountId>> {
+    let mut deleted = BTreeSet::new();
+    core.log.replay(Lsn(0), &mut |txn| {
+        // One that cannot be understood tells nothing.
+        let ops = op::decode(txn.payload).unwrap_or_default();
+        if ops.iter().any(|op| matches!(op, Op::DeleteAccount)) {
+            deleted.extend(txn.account);
+        }
+        Ok(())
+    })?;
+    Ok(deleted)
 }
 
 /// The messages that some row of the account names.

@@ -163,7 +163,7 @@ impl Keeper {
         let is_covered = || wanted <= core.log.manifest_runs().1.as_of;
         let covered = match self.cover(wanted, &mut told::Work::quiet()) {
             // Groups that changed no row are no reason for a run; here they are one.
-            Ok(()) if !is_covered() => self.snapshot_whole().map(drop),
+            Ok(()) if !is_covered() => self.snapshot_whole(&mut told::Work::quiet()).map(drop),
             covered => covered,
         };
         match covered {
@@ -229,6 +229,15 @@ impl Keeper {
         self.work.lock()
     }
 
+    /// The same, and the catalog has all that is published as of now. Where that cannot be written it stays as it is.
+    pub fn hold_written(&self) -> impl Sized + '_ {
+        let mut work = self.work.lock();
+        if let Err(error) = work.checkpoint(&self.core) {
+            tracing::warn!(%error, "the catalog could not be brought up to date");
+        }
+        work
+    }
+
     /// Writes everything published to the catalog, now.
     pub fn checkpoint(&self) -> Result<Lsn> {
         self.work.lock().checkpoint(&self.core)
@@ -248,10 +257,12 @@ impl Keeper {
     }
 
     /// Two snapshot runs of every row, now: no set rests on anything older.
-    pub fn snapshot_whole(&self) -> Result<Lsn> {
-        let mut work = self.work.lock();
+    pub fn snapshot_whole(&self, told: &mut told::Work<'_>) -> Result<Lsn> {
         let mut lsn = Lsn(0);
-        for _ in 0..2 {
+        for done in 0..2 {
+            told.step("writing whole snapshots", done, 2, Unit::Objects)?;
+            // Between the two a checkpoint may come in.
+            let mut work = self.work.lock();
             lsn = work.checkpoint(&self.core)?;
             work.damaged.runs = true;
             work.snapshot(&self.core, lsn)?;

@@ -29,6 +29,7 @@ use crate::error::{Error, Result};
 use crate::log::{Damage, Log, OpenReport, TxnRecord};
 use crate::mailbox::Pager;
 use crate::types::{AccountId, Lsn};
+use crate::work::{Unit, Work};
 use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -87,6 +88,7 @@ pub fn recover(
     catalog: &Arc<Catalog>,
     pager: &Arc<Pager>,
     boot_id: &str,
+    work: &mut Work<'_>,
 ) -> Result<Recovered> {
     let mut recovery = Recovery {
         created: report.created,
@@ -120,8 +122,8 @@ pub fn recover(
     } else {
         recovery.lost_up_to = recovery.lost_up_to.max(lost_before);
     }
-    let replayed = |recovery| {
-        replay(log, report, catalog, pager, recovery).and_then(|all| with_rows_read(all, lost_before))
+    let mut replayed = |recovery| {
+        replay(log, report, catalog, pager, recovery, work).and_then(|all| with_rows_read(all, lost_before))
     };
     let recovered = match replayed(recovery.clone()) {
         Err(Error::Corrupt { what, why }) if recovery.catalog_rebuilt.is_none() => {
@@ -248,12 +250,16 @@ fn replay(
     catalog: &Arc<Catalog>,
     pager: &Arc<Pager>,
     recovery: Recovery,
+    work: &mut Work<'_>,
 ) -> Result<Recovered> {
     let mark = catalog.mark()?.map_or(Lsn(0), |mark| mark.lsn);
     let mut replayer = Replayer::new(catalog, pager, recovery, mark, report.last_lsn)?;
     replayer.hit(&report.damage);
     let held = log.first_lsn_held();
-    let mut holes = log.replay(mark, &mut |txn| replayer.apply(txn))?;
+    let mut holes = log.replay(mark, &mut |txn| {
+        work.step("replaying the log", txn.lsn.0, report.last_lsn.0, Unit::Transactions)?;
+        replayer.apply(txn)
+    })?;
     let (first, last) = (mark.next(), Lsn(held.0.saturating_sub(1)));
     let is_told = holes.iter().any(|hole| hole.first_lsn <= first && last <= hole.last_lsn);
     if last >= first && !report.created && !is_told {
