@@ -127,7 +127,12 @@ impl SimDisk {
 
     /// Lets `successes` more operations of that kind succeed; the next one fails, once.
     pub fn fail_after(&self, kind: FaultKind, successes: u64) {
-        self.state.lock().faults.script(kind, successes);
+        self.fail_in_a_row(kind, successes, 1);
+    }
+
+    /// The same for so many operations in a row, at least one.
+    pub fn fail_in_a_row(&self, kind: FaultKind, successes: u64, times: u64) {
+        self.state.lock().faults.script(kind, successes, times.max(1));
     }
 
     /// From here on operations fail by these chances.

@@ -103,8 +103,8 @@ impl fmt::Display for FaultCounts {
 /// Everything that may strike.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Faults {
-    /// Successful operations left before the fault strikes, once.
-    scripted: BTreeMap<FaultKind, u64>,
+    /// Successful operations left before the fault strikes, and how often in a row.
+    scripted: BTreeMap<FaultKind, (u64, u64)>,
     pub(super) weather: Weather,
     pub(super) counts: FaultCounts,
     /// What strikes the operation of that number.
@@ -121,8 +121,8 @@ impl Faults {
         Self { counts, ..Self::default() }
     }
 
-    pub(super) fn script(&mut self, kind: FaultKind, successes: u64) {
-        self.scripted.insert(kind, successes);
+    pub(super) fn script(&mut self, kind: FaultKind, successes: u64, times: u64) {
+        self.scripted.insert(kind, (successes, times));
     }
 
     /// Whether the scripted fault, or this chance, strikes. Counts it.
@@ -143,11 +143,14 @@ impl Faults {
 
     fn scripted_strikes(&mut self, kind: FaultKind) -> bool {
         match self.scripted.get_mut(&kind) {
-            Some(0) => {
-                self.scripted.remove(&kind);
+            Some((0, times)) => {
+                *times -= 1;
+                if *times == 0 {
+                    self.scripted.remove(&kind);
+                }
                 true
             }
-            Some(left) => {
+            Some((left, _)) => {
                 *left -= 1;
                 false
             }
