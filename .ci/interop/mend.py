@@ -9,13 +9,12 @@ date and bytes. Which messages were hit is known from the bytes that changed: al
 """
 
 import base64
-import hashlib
 import shutil
 import time
 
 from lib import mail
 from lib.check import Context, equal, main
-from lib.held import Held
+from lib.held import Held, digest
 from lib.imap import append, fetch_all, quote
 
 LARGE_BYTES = 300_000
@@ -75,7 +74,7 @@ async def told(context):
         for uid, items in facts.items():
             flags = sorted(set(items[b"FLAGS"]) - {b"\\Recent"})
             rows[uid] = (flags, items[b"INTERNALDATE"], items[b"RFC822.SIZE"], items[b"MODSEQ"],
-                         hashlib.sha256(bodies[uid][b"BODY[]"]).hexdigest())
+                         digest(bodies[uid][b"BODY[]"]))
         mailboxes[name] = (opened.with_code("UIDVALIDITY"), rows)
     await client.logout()
     return mailboxes, subscribed

@@ -7,12 +7,12 @@ a search finds what it should among the messages that can be read. Then `repair`
 `check --deep` finds nothing, and all that was served before is served still.
 """
 
-import hashlib
 import json
 import shutil
 
 from lib.check import Context, equal, main
 from lib.held import Held
+from lib.held import digest as digest_of
 from lib.imap import append, quote
 from lib.mail import crlf, ham
 
@@ -65,7 +65,7 @@ async def served(context):
             one = await client.command(f"UID FETCH {uid} (BODY.PEEK[])")
             digest = None
             if one.status == "OK" and one.fetches():
-                digest = hashlib.sha256(one.fetches()[0][1][b"BODY[]"]).hexdigest()
+                digest = digest_of(one.fetches()[0][1][b"BODY[]"])
             else:
                 equal(one.code, "CORRUPTION", f"FETCH of {mailbox!r} UID {uid}: {one.status} {one.text!r}")
             rows[uid] = (sorted(set(items[b"FLAGS"]) - {b"\\Recent"}), items[b"MODSEQ"], digest)

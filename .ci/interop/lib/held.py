@@ -6,6 +6,7 @@ Laws
   else is lost.
 """
 
+import hashlib
 import json
 import re
 
@@ -13,6 +14,15 @@ _BODY = re.compile(r"(\d+) bytes in (\d+) at (\d+) of segment (\d+)")
 _STORED = re.compile(r"bytes in (\d+) \(")
 # Behind the blocks of a large message: its head, and 12 bytes for each block of 64 KiB.
 _HEAD_BYTES, _BLOCK_BYTES = 256, 65536
+
+
+_RECOVERED = re.compile(rb"X-Mailcask-Recovered:[^\r\n]*\r\n(?:[ \t][^\r\n]*\r\n)*")
+
+
+def digest(message):
+    """Of a message as it was delivered: without what `repair` says before it."""
+    return hashlib.sha256(_RECOVERED.sub(b"", message, count=1) if message.startswith(b"X-Mailcask-Recovered:")
+                          else message).hexdigest()
 
 
 class Held:
