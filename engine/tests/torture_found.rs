@@ -98,3 +98,10 @@ fn a_run_that_an_uncertain_manifest_names_stays_as_it_is() {
         }
     }
 }
+
+/// The model was wrong here, not the store: the power went while a new life was read, before it was seen which of two
+/// worlds it was, and then a change of no flags was answered OK.
+#[test]
+fn a_life_cut_off_before_it_is_seen_is_not_held_to_what_was_unknown_before() {
+    one(22860, plain).1.unwrap_or_else(|wrong| panic!("{wrong}"));
+}
