@@ -91,6 +91,17 @@ class Life:
         took = self.start("catalog deleted")
         say(f"  rebuilt at {self.messages / took:.0f} messages/s")
 
+    def without_snapshots(self):
+        """Every group of the log is read and applied again."""
+        self.server.stop()
+        for view in ("catalog", "snapshots"):
+            shutil.rmtree(self.server.store / view)
+        took = self.start("catalog and snapshots deleted")
+        say(f"  rebuilt at {self.messages / took:.0f} messages/s")
+        self.server.stop()
+        self.server.tool("repair")
+        self.server.start()
+
     def without_text(self):
         self.server.stop()
         for view in NOT_TEXT:
@@ -179,6 +190,7 @@ def main():
         life.start("killed (-9)")
         life.check()
         life.without_catalog()
+        life.without_snapshots()
         life.without_text()
         life.check("--deep")
         life.expunge()
