@@ -415,6 +415,50 @@ fn a_lost_footer_is_read_from_the_content() {
     assert_eq!(txns, 6);
 }
 
+/// The power goes at each operation around a roll. Where the segment has its footer, whatever the manifest knows of it, its
+/// last group was durable: when it rots that is damage, not a torn end.
+#[test]
+fn a_footer_proves_the_last_group_of_a_segment_that_the_manifest_takes_for_open() {
+    let mut proved = 0;
+    for after in 0..30 {
+        let disk = SimDisk::new(1);
+        let log = open(&disk).unwrap().log;
+        let mut writer = log.writer().unwrap();
+        for lsn in 1..=4 {
+            if lsn == 4 {
+                log.roll_at_next_group();
+                disk.cut_at_operation(disk.operations() + after);
+            }
+            let mut group = GroupBuilder::new();
+            group.push_txn(Some(AccountId(lsn as u32)), b"txn");
+            let appended = writer.append(Lsn(lsn), Lsn(lsn - 1), group, Room::Append);
+            assert!(lsn == 4 || appended.is_ok());
+        }
+        let disk = disk.kill();
+        let first = disk.list(&Path::new(DIR).join("log")).unwrap().into_iter().min().unwrap();
+        let first = format!("{DIR}/log/{first}");
+        let file = disk.open(Path::new(&first)).unwrap();
+        let mut magic = [0; 4];
+        file.read_exact_at(&mut magic, file.len_bytes().unwrap() - 96).unwrap();
+        if &magic != b"MCFT" {
+            continue;
+        }
+        proved += 1;
+        disk.flip_bit(Path::new(&first), group_offsets(&disk, &first)[2] + 100, 1);
+        let Opened { log, report } = open(&disk).unwrap();
+        let what = format!("cut {after} operations on: {report:?}");
+        assert!(report.cut_tail_bytes == 0 && report.last_lsn >= Lsn(3), "{what}");
+        // A segment that the manifest lists as sealed is not read by an opening.
+        let found = if report.damage.is_empty() {
+            log.replay(Lsn(0), &mut |_| Ok(())).unwrap()
+        } else {
+            report.damage
+        };
+        assert_eq!(found.iter().map(|d| d.first_lsn).collect::<Vec<_>>(), [Lsn(3)], "{what}");
+    }
+    assert!(proved > 3, "{proved}");
+}
+
 #[test]
 fn a_failed_sync_poisons_and_reading_goes_on() {
     let disk = SimDisk::new(1);

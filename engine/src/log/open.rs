@@ -377,7 +377,8 @@ impl Opening {
 
     /// Judges a segment that was being written, and rewrites what survived.
     fn recover_open(&mut self, id: SegmentId, segment: &Segment) -> Result<Judged> {
-        let (file, end) = match self.files.get(SegmentKind::Log, id).and_then(|f| self.content_of(f, id)) {
+        let found = self.files.get(SegmentKind::Log, id).and_then(|file| self.content_of(file, id));
+        let (file, end, sealed_at) = match found {
             Ok(found) => found,
             Err(Error::Io { source, .. }) if source.kind() == std::io::ErrorKind::NotFound => {
                 return self.lost_open(id, segment);
@@ -385,8 +386,8 @@ impl Opening {
             Err(e) => return Err(e),
         };
         let mut reader = Reader::new(file, end);
-        let judged =
-            recover::judge(&mut reader, self.expect(id), segment.prev_lsn, self.manifest.durable_lsn)?;
+        let proof = self.manifest.durable_lsn.max(sealed_at);
+        let judged = recover::judge(&mut reader, self.expect(id), segment.prev_lsn, proof)?;
         // The disk may yet be made to give what it does not now.
         let mut keep_whole = !reader.bad_pieces().all().is_empty();
         // Copied would be less than is kept.
@@ -423,13 +424,14 @@ impl Opening {
         Ok(judged)
     }
 
-    /// A segment that was being written may have been sealed already, only the manifest did not know.
-    fn content_of(&self, file: Arc<dyn File>, id: SegmentId) -> Result<(Arc<dyn File>, u64)> {
-        let end = match Footer::read(&*file, self.manifest.store_id, id) {
-            Ok(footer) => footer.content_end,
-            Err(_) => self.io("opening a segment", file.len_bytes())?,
+    /// A segment that was being written may have been sealed already, only the manifest did not know. Then all that
+    /// its footer names was durable.
+    fn content_of(&self, file: Arc<dyn File>, id: SegmentId) -> Result<(Arc<dyn File>, u64, Lsn)> {
+        let (end, sealed_at) = match Footer::read(&*file, self.manifest.store_id, id) {
+            Ok(footer) => (footer.content_end, footer.totals.last_lsn),
+            Err(_) => (self.io("opening a segment", file.len_bytes())?, Lsn::default()),
         };
-        Ok((file, end))
+        Ok((file, end, sealed_at))
     }
 
     fn lost_open(&mut self, id: SegmentId, segment: &Segment) -> Result<Judged> {
