@@ -219,6 +219,25 @@ fn read_messages(c: &mut Decoder<'_>, totals: &Totals) -> Result<Vec<MessageEntr
 }
 
 impl Footer {
+    /// The messages of the groups that are asked for, each with its group.
+    pub(super) fn messages_of(
+        &self,
+        is_asked: impl Fn(&GroupEntry) -> bool,
+    ) -> impl Iterator<Item = (&GroupEntry, &MessageEntry)> {
+        self.messages.iter().filter_map(move |message| {
+            // Groups stand in the order of their offsets.
+            let behind = self.groups.partition_point(|g| g.offset <= message.offset);
+            let group = self.groups.get(behind.checked_sub(1)?)?;
+            is_asked(group).then_some((group, message))
+        })
+    }
+
+    /// Where the first group behind this offset begins.
+    pub(super) fn group_behind(&self, at: u64) -> Option<u64> {
+        let next = self.groups.partition_point(|g| u64::from(g.offset) <= at);
+        self.groups.get(next).map(|g| u64::from(g.offset))
+    }
+
     /// Reads the footer of a sealed segment.
     pub(super) fn read(file: &dyn File, store_id: [u8; 16], segment: SegmentId) -> Result<Self> {
         let io = |e| Error::io(format!("reading the footer of segment {segment}"), e);
@@ -286,6 +305,11 @@ mod tests {
         let file = disk.create(Path::new("/s/f")).unwrap();
         file.write_all_at(&builder.encode([1; 16], SegmentId(3), 640), 640).unwrap();
         let footer = Footer::read(&*file, [1; 16], SegmentId(3)).unwrap();
+        assert_eq!((footer.group_behind(0), footer.group_behind(64)), (Some(64), Some(864)));
+        assert_eq!(footer.group_behind(64 + 99 * 800), None);
+        // All messages lie in the first group here.
+        assert_eq!(footer.messages_of(|g| g.lsn == Lsn(10)).count(), 100);
+        assert_eq!(footer.messages_of(|g| g.lsn != Lsn(10)).count(), 0);
         assert_eq!((footer.groups, footer.messages, footer.content_end), (groups, messages, 640));
         assert_eq!((footer.totals.first_lsn, footer.totals.last_lsn), (Lsn(10), Lsn(109)));
         assert!(Footer::read(&*file, [1; 16], SegmentId(4)).is_err());

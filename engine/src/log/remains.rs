@@ -19,7 +19,7 @@ use super::types::{Damage, Remains, Stray};
 use super::walk::{self, Expect, Reader};
 use crate::codec::Decoder;
 use crate::error::{Error, Result};
-use crate::types::{MessageNo, SegmentId};
+use crate::types::{Lsn, MessageNo, SegmentId};
 use std::ops::Range;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -43,22 +43,22 @@ pub(super) fn strays(shared: &Shared, hole: &Damage) -> Result<Vec<Stray>> {
         let expect = Expect { store_id: shared.store_id, segment: id };
         let mut reader = Reader::new(shared.files.get(SegmentKind::Log, id)?, footer.content_end);
         let mut time_ms = segment.newest_time_ms;
-        let hit = |g: &&GroupEntry| (hole.first_lsn..=hole.last_lsn).contains(&g.lsn);
-        for group in footer.groups.iter().filter(hit) {
-            let next = footer.groups.iter().map(|g| g.offset).find(|o| *o > group.offset).unwrap_or(u32::MAX);
-            if let Some(header) = walk::peek(&mut reader, expect, u64::from(group.offset)) {
+        let hit = |g: &GroupEntry| (hole.first_lsn..=hole.last_lsn).contains(&g.lsn);
+        let mut seen = Lsn::default();
+        for (group, entry) in footer.messages_of(hit) {
+            if group.lsn != seen
+                && let Some(header) = walk::peek(&mut reader, expect, u64::from(group.offset))
+            {
                 time_ms = header.time_ms;
             }
-            let held = footer.messages.iter().filter(|m| (group.offset..next).contains(&m.offset));
-            for entry in held {
-                match message::read(shared, entry.message).and_then(|m| m.verify()) {
-                    Ok(()) => {}
-                    Err(error @ Error::Io { .. }) => return Err(error),
-                    Err(_) => continue,
-                }
-                let (message, accounts) = (entry.message, entry.accounts.clone());
-                out.push(Stray { message, lsn: group.lsn, time_ms, accounts });
+            seen = group.lsn;
+            match message::read(shared, entry.message).and_then(|m| m.verify()) {
+                Ok(()) => {}
+                Err(error @ Error::Io { .. }) => return Err(error),
+                Err(_) => continue,
             }
+            let (message, accounts) = (entry.message, entry.accounts.clone());
+            out.push(Stray { message, lsn: group.lsn, time_ms, accounts });
         }
     }
     out.sort_by_key(|stray| stray.message);

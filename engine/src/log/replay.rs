@@ -7,7 +7,7 @@
 //!   footer that reaches over all of it, the accounts are unknown but for those that later transactions of the segment
 //!   clear: naming some would call the others unhurt. Reading goes on after it.
 
-use super::footer::Footer;
+use super::footer::{Footer, GroupEntry};
 use super::manifest::{Segment, State};
 use super::salvage::{Around, Before, Elimination, Rest, salvage};
 use super::segment::{HEADER_BYTES, SegmentKind};
@@ -141,9 +141,7 @@ impl Replay<'_, '_> {
             };
             // Where the bytes end that may be this group's.
             let next = match footer {
-                Some(footer) => {
-                    footer.groups.iter().map(|g| u64::from(g.offset)).find(|o| *o > at).unwrap_or(end)
-                }
+                Some(footer) => footer.group_behind(at).unwrap_or(end),
                 None => walk::next_header(reader, expect, at + 1)?.unwrap_or(end),
             };
             let around = Around { before, footer, depth: Depth::Records };
@@ -246,14 +244,10 @@ impl Replay<'_, '_> {
 
 /// Whom and which messages the groups of a range of LSNs held, as the footer tells.
 fn lost_groups(footer: &Footer, first: Lsn, last: Lsn) -> (Vec<AccountId>, Vec<MessageNo>) {
-    let lost = |g: &&super::footer::GroupEntry| (first..=last).contains(&g.lsn);
-    let (mut accounts, mut messages) = (BTreeSet::new(), Vec::new());
-    for group in footer.groups.iter().filter(lost) {
-        let of_accounts = group.accounts.iter().filter(|a| **a != super::record::NO_ACCOUNT);
-        accounts.extend(of_accounts.map(|a| AccountId(*a)));
-        let next = footer.groups.iter().map(|g| g.offset).find(|o| *o > group.offset).unwrap_or(u32::MAX);
-        let held = footer.messages.iter().filter(|m| (group.offset..next).contains(&m.offset));
-        messages.extend(held.map(|m| m.message));
-    }
+    let is_lost = |g: &GroupEntry| (first..=last).contains(&g.lsn);
+    let of_accounts = footer.groups.iter().filter(|g| is_lost(g)).flat_map(|g| &g.accounts);
+    let accounts: BTreeSet<AccountId> =
+        of_accounts.filter(|a| **a != super::record::NO_ACCOUNT).map(|a| AccountId(*a)).collect();
+    let messages = footer.messages_of(is_lost).map(|(_, m)| m.message).collect();
     (accounts.into_iter().collect(), messages)
 }
