@@ -140,6 +140,8 @@ class Life:
         # What was dropped is unlinked after a grace time for sessions that show it: at the latest by a start.
         self.server.stop()
         self.start("started again")
+        # The text index gives up its dead by itself.
+        self.server.wait_indexed()
         after = self.sizes("after")
         say(f"  {before / after:.2f} times smaller")
 
