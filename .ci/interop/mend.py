@@ -34,11 +34,14 @@ async def fill(context):
     uids = list(await fetch_all(client, "FLAGS", 5000))
     for change in ("+FLAGS.SILENT (\\Seen)", "+FLAGS.SILENT (\\Flagged)", "-FLAGS.SILENT (\\Seen)",
                    "+FLAGS.SILENT (\\Answered $Work)", "+FLAGS.SILENT ($Later)"):
-        await client.ok(f"UID STORE {some(rng, uids)} {change}")
-    await client.ok(f"UID COPY {some(rng, uids, 20)} Copies")
+        for some in parts(rng, uids):
+            await client.ok(f"UID STORE {some} {change}")
+    for some in parts(rng, uids, 20):
+        await client.ok(f"UID COPY {some} Copies")
     # Two snapshots, so that one can be lost, and changes after them.
     server.tool("compact", "--ignore-retention")
-    await client.ok(f"UID STORE {some(rng, uids, 30)} +FLAGS.SILENT (\\Deleted)")
+    for some in parts(rng, uids, 30):
+        await client.ok(f"UID STORE {some} +FLAGS.SILENT (\\Deleted)")
     await client.ok("EXPUNGE")
     await client.logout()
 
@@ -55,9 +58,10 @@ def source(context):
     return path
 
 
-def some(rng, uids, one_in=3):
+def parts(rng, uids, one_in=3):
+    """Some of the UIDs, so many at a time as a command line holds."""
     chosen = [uid for uid in uids if not rng.randrange(one_in)] or uids[:1]
-    return ",".join(map(str, chosen[:20_000]))
+    return [",".join(map(str, chosen[n:n + 5000])) for n in range(0, len(chosen), 5000)]
 
 
 async def told(context):
