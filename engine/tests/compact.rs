@@ -206,6 +206,40 @@ fn a_full_disk_is_left_without_a_restart() {
     }
 }
 
+/// Nothing lives, and the disk has no room to write so: the reserve pays for that, and where it cannot the compaction ends
+/// and says so. It tried the same segments for ever.
+#[test]
+fn dead_segments_go_from_a_disk_without_a_byte_left() {
+    for seed in seeds(3) {
+        for is_over_full in [false, true] {
+            let (disk, mut rng) = (SimDisk::new(seed), Rng::new(seed));
+            let store = open(&disk, options());
+            let (id, texts) = filled(&store, &mut rng);
+            let inbox = store.account(id).unwrap().mailbox_named("INBOX").unwrap().header.id;
+            let all: UidSet = texts.keys().copied().collect();
+            let change =
+                FlagChange { op: FlagOp::Add, flags: vec!["\\Deleted".to_owned()], unchanged_since: None };
+            store.change_flags(id, inbox, &all, change).unwrap();
+            store.expunge(id, inbox, None).unwrap();
+            for _ in 0..2 {
+                store.subscribe(id, "Anything", true).unwrap();
+                store.snapshot().unwrap();
+            }
+            disk.set_capacity_bytes(Some(if is_over_full { 0 } else { disk.used_bytes() }));
+            let report = store.compact_told(ALL, &mut Work::quiet());
+            if is_over_full {
+                assert!(matches!(report, Err(Error::StoreFull)), "seed {seed}: {report:?}");
+                disk.set_capacity_bytes(None);
+                store.compact_told(ALL, &mut Work::quiet()).unwrap();
+            } else {
+                assert!(report.unwrap().segments_dropped > 1, "seed {seed}");
+            }
+            assert_clean(&store);
+            store.close().unwrap();
+        }
+    }
+}
+
 /// Each disk operation of a compaction fails once: what was copied for nothing does not stay.
 #[test]
 fn a_compaction_that_fails_leaves_nothing_behind() {

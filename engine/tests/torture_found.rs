@@ -105,3 +105,9 @@ fn a_run_that_an_uncertain_manifest_names_stays_as_it_is() {
 fn a_life_cut_off_before_it_is_seen_is_not_held_to_what_was_unknown_before() {
     one(22860, plain).1.unwrap_or_else(|wrong| panic!("{wrong}"));
 }
+
+/// A compaction that found no room to write that dead segments go tried them again for ever.
+#[test]
+fn a_compaction_without_room_for_the_manifest_comes_to_its_end() {
+    one(27976, plain).1.unwrap_or_else(|wrong| panic!("{wrong}"));
+}

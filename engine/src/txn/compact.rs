@@ -257,7 +257,8 @@ impl Compaction {
     fn make_smaller(&mut self, batch: Vec<Looked>) {
         let live_bytes: u64 = batch.iter().map(|looked| looked.live_bytes).sum();
         self.batch_live_bytes = live_bytes / 2;
-        if batch.len() == 1 {
+        // Where nothing lives there is nothing to make less: it would be the same batch again, for ever.
+        if batch.len() == 1 || live_bytes == 0 {
             self.put_off.extend(batch);
         } else {
             self.waiting.extend(batch);
@@ -311,10 +312,22 @@ fn replace(core: &Core, batch: &[Looked], live: &RoaringTreemap) -> Result<Compa
     report.segments_dropped = batch.len() as u64;
     let drops: Vec<SegmentId> = batch.iter().map(|looked| looked.info.id).collect();
     report.bytes_after = relocate(core, &keep, &drops)?;
-    let grace_ms = if core.log.admits(Room::Append) { core.keep.grace_ms } else { 0 };
-    core.log.drop_segments(&drops, core.clock.now_ms() + grace_ms)?;
+    drop_all(core, &drops)?;
     core.metrics.compacted(report.segments_dropped);
     Ok(report)
+}
+
+/// That segments are dropped has to be written before their bytes are free: on a full disk the reserve pays for it.
+fn drop_all(core: &Core, drops: &[SegmentId]) -> Result<()> {
+    let grace_ms = if core.log.admits(Room::Append) { core.keep.grace_ms } else { 0 };
+    match core.log.drop_segments(drops, core.clock.now_ms() + grace_ms) {
+        Err(Error::StoreFull) if core.log.lend_reserve(Room::Compaction) => {
+            let done = core.log.drop_segments(drops, core.clock.now_ms());
+            core.log.end_lending();
+            done
+        }
+        done => done,
+    }
 }
 
 /// Copies messages to a cold segment and has readers go there. Says how large it is.
